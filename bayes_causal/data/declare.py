@@ -1,0 +1,113 @@
+"""Which column plays which part in a panel, checked before any data are read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bayes_causal.data import validate
+from bayes_causal.errors import closest
+
+LAYOUTS = ("campaign_rows",)
+POST = "post"
+
+
+@dataclass(frozen=True, eq=False)
+class Declaration:
+    """The parts of a panel, as `Panel.from_frame` takes them.
+
+    Parameters
+    ----------
+    unit, time, outcome, treatment, group, cohort, weights, cluster : str, optional
+        Names of columns.
+    exposures : table, optional
+        Rows (unit, group, start, end), instead of a treatment column.
+    covariates : tuple of str
+        Names of columns.
+    layout : {"campaign_rows"}, optional
+    pre, post : pair of times, optional
+        First and last, inclusive.
+    terms : str, optional
+        Right-hand side of a formula.
+    """
+
+    unit: str
+    time: str
+    outcome: str
+    treatment: str | None = None
+    group: str | None = None
+    exposures: Any = None
+    cohort: str | None = None
+    covariates: tuple[str, ...] = ()
+    weights: str | None = None
+    cluster: str | None = None
+    layout: str | None = None
+    pre: Sequence[Any] | None = None
+    post: Sequence[Any] | None = None
+    terms: str | None = None
+
+    @property
+    def campaign_rows(self) -> bool:
+        """True where a row is a unit, time and group."""
+        return self.layout == "campaign_rows"
+
+    @property
+    def roles(self) -> dict[str, str | None]:
+        """Role: column, for every column that plays one part."""
+        shared: dict[str, str | None] = {"unit": self.unit, "time": self.time, "outcome": self.outcome}
+        if self.campaign_rows:
+            shared |= {"group": self.group, "treatment": self.treatment or "treated", "post": POST}
+        elif self.exposures is None:
+            shared |= {"treatment": self.treatment, "cohort": self.cohort, "group": self.group}
+        return shared | {"weights": self.weights, "cluster": self.cluster}
+
+    @property
+    def single_group(self) -> str:
+        """The name of the one group, where no group is declared."""
+        return self.treatment or self.cohort or "exposure"
+
+    def problems(self) -> list[str]:
+        """Everything wrong with the declaration itself."""
+        return [
+            *self._treatment_problems(),
+            *self._layout_problems(),
+            *self._window_problems(),
+            *validate.distinct_roles(self.roles, self.covariates),
+        ]
+
+    def name_problems(self) -> list[str]:
+        """Names that are not text, without which nothing else can be looked at."""
+        named = [*self.roles.items(), *(("covariate", c) for c in self.covariates), ("terms", self.terms)]
+        needed = ("unit", "time", "outcome")
+        return [
+            f"{role} must name a column, as text, and is {name!r}"
+            for role, name in named
+            if not isinstance(name, str) and (name is not None or role in needed)
+        ]
+
+    def _treatment_problems(self) -> list[str]:
+        given = [name for name in ("treatment", "exposures", "cohort") if getattr(self, name) is not None]
+        if self.campaign_rows:
+            extra = [name for name in given if name != "treatment"]
+            return [f"layout campaign_rows says who is treated when, so {extra[0]} is not taken beside it"] if extra else []
+        if not given:
+            return [
+                "nothing says who is treated when: give one of treatment (a 0/1 column), cohort (first treated time) or "
+                "exposures (a table)"
+            ]
+        return [f"{' and '.join(given)} both say who is treated when: give one of them"] if len(given) > 1 else []
+
+    def _layout_problems(self) -> list[str]:
+        if self.layout is not None and self.layout not in LAYOUTS:
+            return [f"layout '{self.layout}' does not exist{closest(str(self.layout), LAYOUTS)}"]
+        if self.campaign_rows and self.group is None:
+            return ["layout campaign_rows has one row per unit, time and group: name the group column"]
+        return []
+
+    def _window_problems(self) -> list[str]:
+        return [
+            f"`{name}` must be a pair [first, last] of times, and is {window!r}"
+            for name, window in (("pre", self.pre), ("post", self.post))
+            if window is not None and (isinstance(window, str) or not isinstance(window, Sequence) or len(window) != 2)
+        ]

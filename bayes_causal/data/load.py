@@ -1,0 +1,142 @@
+"""The `data` mapping of a study file to a panel."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bayes_causal.data.examples import EXPOSURES, PANEL, PREFIX, example_source, example_table
+from bayes_causal.data.panel import Panel
+from bayes_causal.data.readers import Provenance, filter_rows, read_table
+from bayes_causal.errors import DataError, closest
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+COLUMN_KEYS = (
+    "unit",
+    "time",
+    "treatment",
+    "group",
+    "cohort",
+    "covariates",
+    "weights",
+    "cluster",
+    "layout",
+    "pre",
+    "post",
+    "terms",
+)
+KEYS = ("kind", "source", "sources", "where", "outcome", "outcomes", "exposures", *COLUMN_KEYS)
+
+_REACHED = """
+select * from exposed where "{exposed}" in (select "{unit}" from kept) and exists (
+    select 1 from (select distinct "{time}" as t from kept) where t >= start and ("end" is null or t <= "end")
+)
+"""
+
+
+def load_panel(keys: Mapping[str, Any], base: str | Path, outcome: str | None = None) -> tuple[Panel, Provenance]:
+    """A panel from the `data` mapping of a study.
+
+    Parameters
+    ----------
+    keys : mapping
+        As in a study file: source or sources, where, and the arguments of `Panel.from_frame`; `exposures` is a path or
+        ``example:NAME``. An example brings its own columns and exposures, which `keys` may override.
+    base : path
+        Folder that relative paths start from.
+    outcome : str, optional
+        One of the `outcomes`, where there are several.
+
+    Returns
+    -------
+    panel : Panel
+    provenance : Provenance
+
+    Raises
+    ------
+    DataError
+        Keys that do not exist or contradict each other, files that cannot be read, data that are no panel.
+    """
+    given = {k: v for k, v in keys.items() if v is not None}
+    _refuse_keys(given)
+    table, columns, exposures, provenance = _read(given, Path(base))
+    declared = _declared(given, columns, outcome)
+    if "exposures" in given:
+        exposures = _exposures(given["exposures"], Path(base))
+    if (exposures is not None and not {"treatment", "cohort", "layout"} & set(declared)) or "exposures" in given:
+        declared["exposures"] = exposures
+        if "where" in given:
+            declared["exposures"] = _reached(exposures, table, declared)
+    panel = Panel.from_frame(table, **declared)
+    return panel, provenance.minus(panel.counts["dropped"])
+
+
+def _refuse_keys(given: Mapping[str, Any]) -> None:
+    problems = [f"`data` has no key '{key}'{closest(key, KEYS)}" for key in given if key not in KEYS]
+    if given.get("kind", "panel") != "panel":
+        problems.append(f"kind '{given['kind']}' is not a panel")
+    if ("source" in given) == ("sources" in given):
+        problems.append("`data` needs one of `source` (a file, folder, glob, URL or example:NAME) and `sources` (a list of them)")
+    if problems:
+        raise DataError(problems)
+
+
+def _read(given: Mapping[str, Any], base: Path) -> tuple[pa.Table, dict[str, Any], pa.Table | None, Provenance]:
+    """Table, columns and exposures that an example brings, and provenance."""
+    source = given.get("source", given.get("sources"))
+    if not str(source).startswith(PREFIX):
+        table, provenance = read_table(source, base=base, where=given.get("where"))
+        return table, {}, None, provenance
+    tables, columns, provenance = example_source(str(source))
+    table = tables[PANEL]
+    if "where" in given:
+        kept = filter_rows(table, given["where"], str(source))
+        provenance = provenance.minus({f"where: {given['where']}": table.num_rows - kept.num_rows})
+        table = kept
+    return table, columns, tables.get(EXPOSURES), provenance
+
+
+def _declared(given: Mapping[str, Any], columns: dict[str, Any], outcome: str | None) -> dict[str, Any]:
+    """Arguments of `Panel.from_frame`: those of the study over those of the example."""
+    declared = columns | {key: given[key] for key in COLUMN_KEYS if key in given}
+    if "covariates" in declared and isinstance(declared["covariates"], str):
+        declared["covariates"] = [declared["covariates"]]
+    for other in ("cohort", "exposures", "layout"):
+        if other in given and "treatment" not in given:
+            declared.pop("treatment", None)
+    several = given.get("outcomes", ())
+    declared["outcome"] = outcome or given.get("outcome") or (several[0] if several else columns.get("outcome"))
+    missing = [key for key in ("unit", "time", "outcome") if not declared.get(key)]
+    if missing:
+        raise DataError([f"`data` does not say which column is the {key}: add `{key}: NAME`" for key in missing])
+    return declared
+
+
+def _exposures(source: str, base: Path) -> pa.Table:
+    if not str(source).startswith(PREFIX):
+        return read_table(source, base=base)[0]
+    tables = example_table(str(source).removeprefix(PREFIX))
+    if EXPOSURES not in tables:
+        raise DataError(f"example '{source}' has no exposures")
+    return tables[EXPOSURES]
+
+
+def _reached(exposures: pa.Table, table: pa.Table, declared: Mapping[str, Any]) -> pa.Table:
+    """Exposures of units and times that a `where` has left in the data; `where` asked for the others to go."""
+    import duckdb
+
+    unit = declared["unit"] if declared["unit"] in exposures.column_names else "unit"
+    if not {unit, "start", "end"} <= set(exposures.column_names) or not {declared["unit"], declared["time"]} <= set(
+        table.column_names
+    ):
+        return exposures
+    with duckdb.connect() as connection:
+        connection.register("exposed", exposures)
+        connection.register("kept", table)
+        try:
+            return connection.sql(_REACHED.format(unit=declared["unit"], exposed=unit, time=declared["time"])).to_arrow_table()
+        except duckdb.ConversionException:
+            return exposures  # ids or times of another type: the panel says so, with examples
