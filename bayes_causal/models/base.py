@@ -1,0 +1,134 @@
+"""What a model is: data and priors that can say themselves twice.
+
+Any object with the methods of `Model` runs through every engine and every check. The other protocols are abilities a model may
+have beyond that; code asks for them with `isinstance`, never for a model's name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+import numpy as np
+import xarray as xr
+
+from bayes_causal.estimates import Estimand
+
+if TYPE_CHECKING:
+    from bayes_causal.numerics.linear_gaussian import LinearGaussian
+
+
+@dataclass(frozen=True)
+class Assumption:
+    """What must be true for the answer to be causal, in words, and the checks that bear on it."""
+
+    name: str
+    sentence: str
+    checks: tuple[str, ...] = ()
+
+
+@runtime_checkable
+class Model(Protocol):
+    """The least a model must offer."""
+
+    @property
+    def name(self) -> str:
+        """Name used in study files and result rows."""
+        ...
+
+    def coords(self) -> Mapping[str, Sequence[Any]]:
+        """Labels of every dimension the twins and the posterior use."""
+        ...
+
+    def dims(self) -> Mapping[str, tuple[str, ...]]:
+        """Dims, without chain and draw, of every variable that has any: twin sites and reported quantities alike."""
+        ...
+
+    def numpyro_model(self) -> None:
+        """The model as a NumPyro program, standardised data inside."""
+        ...
+
+    def pymc_model(self) -> Any:
+        """The same model as a `pymc.Model`, the same site names inside."""
+        ...
+
+    def effect(self, posterior: xr.Dataset, estimand: Estimand) -> xr.DataArray:
+        """Draws of an estimand, dims (chain, draw[, by]), in units of the outcome; EstimandError where it does not exist."""
+        ...
+
+
+@runtime_checkable
+class Collapsible(Protocol):
+    """A model part of which can be integrated out exactly."""
+
+    def collapsed(self) -> LinearGaussian:
+        """What is Gaussian given the hyperparameters, as `numerics` integrates it."""
+        ...
+
+
+@runtime_checkable
+class Natural(Protocol):
+    """A model that reports other quantities than its sampled sites, or in other units."""
+
+    def natural(self, sites: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Reported quantities (chain, draw, ...) in units of the outcome from sites (chain, draw, ...) on the standardised scale."""
+        ...
+
+
+@runtime_checkable
+class Simulates(Protocol):
+    """A model that draws outcomes from its full predictive distribution."""
+
+    def simulate(self, sites: Mapping[str, np.ndarray], rng: np.random.Generator) -> np.ndarray:
+        """Outcomes (sample, *observed dims) in natural units from flat sites (sample, ...), every error drawn anew."""
+        ...
+
+    def observed(self) -> xr.DataArray:
+        """The outcome in natural units, in the dims of `simulate`."""
+        ...
+
+
+@runtime_checkable
+class PointwiseLikelihood(Protocol):
+    """A model that knows the log likelihood of each independent piece of its data."""
+
+    def log_likelihood(self, sites: Mapping[str, np.ndarray]) -> xr.DataArray:
+        """(sample, piece) log likelihood with the piece's own random effects integrated out, standardised scale."""
+        ...
+
+
+@runtime_checkable
+class TopLevel(Protocol):
+    """A model that says which sites carry top-level priors: those a prior sensitivity analysis scales."""
+
+    def top_level(self) -> tuple[str, ...]:
+        """Names of sites."""
+        ...
+
+
+@runtime_checkable
+class Describes(Protocol):
+    """A model with data worth telling: aggregates for the report, assumptions, the estimands to report."""
+
+    @property
+    def headline(self) -> Estimand:
+        """The estimand the verdict is on."""
+        ...
+
+    @property
+    def unit(self) -> str:
+        """Unit of the effects."""
+        ...
+
+    def estimands(self) -> tuple[Estimand, ...]:
+        """Every estimand the report shows."""
+        ...
+
+    def assumptions(self) -> tuple[Assumption, ...]:
+        """What must be true."""
+        ...
+
+    def constant_data(self) -> xr.Dataset:
+        """Aggregates of the data, so that a report needs no data file."""
+        ...

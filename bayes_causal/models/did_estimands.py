@@ -1,0 +1,135 @@
+"""Estimands of difference-in-differences as linear combinations of effect coefficients, and the panel's aggregates for a report."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from scipy import sparse
+
+from bayes_causal.data.panel import Panel
+from bayes_causal.errors import EstimandError
+from bayes_causal.models.did_effects import EffectStructure, EventTimeEffect
+
+BREAKDOWNS = ("group", "event_time", "cohort", "time", "unit")
+
+
+def contraction(
+    panel: Panel, structure: EffectStructure, by: str | None, *, over: str = "columns", leads: bool = True
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What averages the effect over the treated cells of each label.
+
+    Parameters
+    ----------
+    by : {"group", "event_time", "cohort", "time", "unit"}, optional
+    over : {"columns", "rows"}
+        Weights on the K coefficients, or on the N rows (for realised effects).
+    leads : bool
+        By event time, add a label for each lead that has a coefficient.
+
+    Returns
+    -------
+    weights : (B, K) or (B, N)
+    labels : (B,) labels of `by`
+    cells : (B,) number of treated cells (pairs, for group and event time)
+
+    Raises
+    ------
+    EstimandError
+        No such breakdown, or realised effects by group where treatments overlap: the outcome does not tell them apart.
+    """
+    if by is not None and by not in BREAKDOWNS:
+        raise EstimandError(f"difference-in-differences has no effect by '{by}'; it has {', '.join(BREAKDOWNS)}")
+    pairs = structure.pairs
+    key, labels = _labels(panel, structure, by)
+    by_pair = by in ("group", "event_time")
+    if over == "rows" and by_pair and pairs.row.size > np.unique(pairs.row).size:
+        raise EstimandError(f"the realised effect by {by} does not exist here: treatments overlap, and one outcome holds their sum")
+    one_row_each = np.ones(pairs.row.size, bool) if by_pair else np.r_[True, pairs.row[1:] != pairs.row[:-1]]
+    cells = np.bincount(key[one_row_each], minlength=labels.size).astype(float)
+    bins = sparse.csr_array((np.ones(key.size), (key, np.arange(key.size))), shape=(labels.size, key.size))
+    if over == "rows":
+        first = np.flatnonzero(one_row_each)
+        rows = sparse.csr_array((np.ones(first.size), (key[first], pairs.row[first])), shape=(labels.size, pairs.n_rows))
+        return np.asarray(rows.toarray()) / cells[:, None], labels, cells
+    weights = np.asarray(bins @ structure.pair_columns) / cells[:, None]
+    if leads and by == "event_time" and isinstance(structure, EventTimeEffect) and structure.n_leads:
+        unit_vectors = np.eye(structure.n_leads, weights.shape[1])
+        lead_cells = structure.columns[:, : structure.n_leads].sum(0)
+        seen = lead_cells > 0
+        return (
+            np.vstack([unit_vectors[seen], weights]),
+            np.r_[structure.bins[: structure.n_leads][seen], labels],
+            np.r_[lead_cells[seen], cells],
+        )
+    return weights, labels, cells
+
+
+def _labels(panel: Panel, structure: EffectStructure, by: str | None) -> tuple[np.ndarray, np.ndarray]:
+    """(P,) position of each pair's label, and the (B,) labels that occur."""
+    pairs, data = structure.pairs, panel.dataset
+    unit, time = np.nonzero(panel.observed)
+    if by is None:
+        return np.zeros(pairs.row.size, int), np.zeros(1)
+    if by == "group":
+        key, values = pairs.group, data["group"].values
+    elif by == "time":
+        key, values = time[pairs.row], data["time"].values
+    elif by == "unit":
+        key, values = unit[pairs.row], data["unit"].values
+    elif by == "cohort":
+        key, values = np.searchsorted(data["period"].values, panel.first_period[unit[pairs.row]]), data["time"].values
+    else:
+        event = pairs.event if not isinstance(structure, EventTimeEffect) else np.clip(pairs.event, 0, structure.bins[-1])
+        values, key = np.unique(event, return_inverse=True)
+    used, key = np.unique(key, return_inverse=True)
+    return key, values[used]
+
+
+def treated_mean(panel: Panel, by: str | None, labels: np.ndarray) -> np.ndarray:
+    """(B,) mean observed outcome of the treated cells, overall, by time, cohort or unit."""
+    y = panel.dataset["outcome"].values
+    unit, time = np.nonzero(panel.observed & panel.treated)
+    data = panel.dataset
+    onset = np.searchsorted(data["period"].values, panel.first_period[unit])
+    keys: dict[str | None, np.ndarray] = {
+        None: np.zeros(unit.size),
+        "time": data["time"].values[time],
+        "unit": data["unit"].values[unit],
+        "cohort": data["time"].values[np.minimum(onset, data.sizes["time"] - 1)],
+    }
+    if by not in keys:
+        raise EstimandError(f"the relative effect does not exist by {by}; it does overall, by time, cohort and unit")
+    position = np.searchsorted(labels, keys[by])
+    return np.bincount(position, y[unit, time], labels.size) / np.bincount(position, minlength=labels.size)
+
+
+def panel_summary(panel: Panel) -> xr.Dataset:
+    """Aggregates of a panel for the report.
+
+    Returns
+    -------
+    xarray.Dataset
+        `raw_mean`, `raw_count` (status, time) of units ever treated and never treated; `active_cells` (time); `group_start`,
+        `group_end` (first and last active time), `group_units`, `group_cells` (group).
+    """
+    data, y, seen = panel.dataset, panel.dataset["outcome"].values, panel.observed
+    status = np.stack([panel.ever_treated, ~panel.ever_treated]).astype(float)
+    count = status @ seen
+    total = status @ np.where(seen, y, 0.0)
+    active = data["treatment"].values & seen[..., None]
+    by_time = active.any(0)
+    last = by_time.shape[0] - 1 - by_time[::-1].argmax(0)
+    mean = np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
+    variables: dict[str, Any] = {
+        "raw_mean": (("status", "time"), mean),
+        "raw_count": (("status", "time"), count.astype(np.int64)),
+        "active_cells": ("time", active.any(2).sum(0)),
+        "group_start": ("group", data["time"].values[by_time.argmax(0)]),
+        "group_end": ("group", data["time"].values[last]),
+        "group_units": ("group", active.any(1).sum(0)),
+        "group_cells": ("group", active.sum((0, 1))),
+    }
+    coords = {"status": ["treated", "untreated"], "time": data["time"].values, "group": data["group"].values}
+    return xr.Dataset(variables, coords)

@@ -1,0 +1,468 @@
+"""Hierarchical difference-in-differences for panels with one or many, overlapping, reversible treatments.
+
+    y_it = α_i + γ_t + x_it'β + effect_it + ε_it
+    α_i  = a + m_i'δ + u_i,  u_i ~ N(0, σ_α)        m_i: unit means of every column (correlated random effects)
+    γ_t  in T−1 orthonormal sum-to-zero contrasts ~ N(0, 10), or a random walk with its own scale
+    √w_it ε_it is AR(1) with parameter ρ and innovation sd σ, stationary; or iid N(0, σ)
+    effect: see `bayes_causal.models.did_effects`
+
+Everything is standardised by mean and sd of the untreated cells; priors are on that scale; answers are in units of the outcome.
+
+The unit-level terms make the posterior agree with fixed effects (Mundlak 1978, doi:10.2307/1913646; Wooldridge 2021,
+doi:10.2139/ssrn.3906345). AR(1) errors: Bertrand, Duflo & Mullainathan 2004, doi:10.1162/003355304772839588.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+import xarray as xr
+
+from bayes_causal.data.panel import Panel
+from bayes_causal.errors import EstimandError, IdentificationError, closest
+from bayes_causal.estimates import Estimand
+from bayes_causal.models.base import Assumption
+from bayes_causal.models.did_effects import STRUCTURES, ConstantEffect, EffectStructure
+from bayes_causal.models.did_estimands import contraction, panel_summary, treated_mean
+from bayes_causal.models.panel_design import PanelDesign, in_row_space, panel_design, within_gram
+from bayes_causal.numerics import ar1
+
+if TYPE_CHECKING:
+    from bayes_causal.numerics.linear_gaussian import LinearGaussian
+
+NOISE_SEED = 20_040_101
+CHUNK = 4_000_000
+
+
+@dataclass(frozen=True)
+class Priors:
+    """Scales of the priors, on the outcome divided by the sd of its untreated cells.
+
+    Parameters
+    ----------
+    tau : sd of the (population mean, or onset) effect
+    omega : scale of the half-normal on the sd of effects between groups
+    step : scale of the half-normal on the step sd of the walks over event time
+    sigma, sigma_unit : scales of the half-normals on the innovation sd and on the sd between units
+    intercept, time : sds, as good as flat
+    slope : sd of the coefficients of covariates and unit-level terms, per sd of the column
+    step_time : scale of the half-normal on the step sd of random-walk time effects
+    """
+
+    tau: float = 1.0
+    omega: float = 0.5
+    step: float = 0.5
+    sigma: float = 1.0
+    sigma_unit: float = 1.0
+    intercept: float = 10.0
+    time: float = 10.0
+    slope: float = 2.5
+    step_time: float = 0.5
+
+
+@dataclass(frozen=True, eq=False, init=False)
+class HierarchicalDiD:
+    """Hierarchical difference-in-differences.
+
+    Parameters
+    ----------
+    panel : Panel
+    effect : {"constant", "group", "event_time"}, optional
+        How effects vary; "group" (partial pooling) where the panel names several groups, else "constant".
+    errors : {"ar1", "iid"}
+    time_effects : {"fixed", "random_walk"}
+    window : (lead, lag), optional
+        Event times with a coefficient of their own; beyond it, one bin on each side. At most 8 leads and 24 lags unless given.
+    priors : Priors
+
+    Raises
+    ------
+    IdentificationError
+        The panel holds no information on the average effect on the treated.
+    ValueError
+        An option that does not exist.
+    """
+
+    panel: Panel
+    effects: str
+    errors: str
+    time_effects: str
+    window: tuple[int, int] | None
+    priors: Priors
+
+    name: ClassVar[str] = "hierarchical_did"
+    headline: ClassVar[Estimand] = Estimand("att", "mean")
+
+    def __init__(
+        self,
+        panel: Panel,
+        *,
+        effect: Literal["constant", "group", "event_time"] | None = None,
+        errors: Literal["ar1", "iid"] = "ar1",
+        time_effects: Literal["fixed", "random_walk"] = "fixed",
+        window: Sequence[int] | None = None,
+        priors: Priors | None = None,
+    ):
+        effect = effect or ("group" if panel.dataset.sizes["group"] > 1 else "constant")
+        for what, value, valid in (
+            ("effect", effect, STRUCTURES),
+            ("errors", errors, ("ar1", "iid")),
+            ("time_effects", time_effects, ("fixed", "random_walk")),
+        ):
+            if value not in valid:
+                raise ValueError(f"{what} '{value}' does not exist{closest(str(value), valid)}")
+        if window is not None and (len(window) != 2 or min(window) < 0):
+            raise ValueError(f"window is [leads, lags], two counts of periods from 0 up, not {window!r}")
+        for key, value in {
+            "panel": panel,
+            "effects": effect,
+            "errors": errors,
+            "time_effects": time_effects,
+            "window": None if window is None else (int(window[0]), int(window[1])),
+            "priors": priors or Priors(),
+        }.items():
+            object.__setattr__(self, key, value)
+        self._refuse_unidentified()
+
+    # -- what the twins see -------------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def structure(self) -> EffectStructure:
+        """How the effect varies."""
+        return STRUCTURES[self.effects](self.panel, self.window)
+
+    @cached_property
+    def design(self) -> PanelDesign:
+        """Rows and columns on the standardised scale."""
+        return panel_design(self.panel, self.structure.columns, self.structure.column_names, two_terms=self.errors == "ar1")
+
+    def coords(self) -> dict[str, Any]:
+        """Labels of every dim."""
+        d, data = self.design, self.panel.dataset
+        coords = {
+            "unit": data["unit"].values,
+            "time": data["time"].values,
+            "contrast": np.arange(1, d.n_times),
+            "column": list(self.structure.column_names),
+            "unit_term": list(d.unit_term_names),
+            "row": np.arange(d.y.size),
+        }
+        if d.covariates.shape[1]:
+            coords["covariate"] = data["covariate"].values
+        return coords | self.structure.coords()
+
+    def dims(self) -> dict[str, tuple[str, ...]]:
+        """Dims of sites and reported quantities."""
+        return {
+            "alpha": ("unit",),
+            "gamma": ("time",),
+            "time_contrast": ("contrast",),
+            "time_offset": ("contrast",),
+            "delta": ("unit_term",),
+            "beta": ("covariate",),
+            "coefficient": ("column",),
+            "y": ("row",),
+        } | self.structure.dims()
+
+    def numpyro_model(self) -> None:
+        """The model in NumPyro."""
+        import jax.numpy as jnp
+        from numpyro import sample
+        from numpyro.distributions import HalfNormal, Normal, Uniform
+
+        d, p = self.design, self.priors
+        n_terms, n_covariates, n_contrasts = d.unit_terms.shape[1], d.covariates.shape[1], d.n_times - 1
+        a = sample("intercept", Normal(0.0, p.intercept))
+        delta = sample("delta", Normal(0.0, p.slope).expand([n_terms]).to_event(1)) if n_terms else jnp.zeros(0)
+        sigma_unit = sample("sigma_unit", HalfNormal(p.sigma_unit))
+        alpha = sample("alpha", Normal(a + d.unit_terms @ delta, sigma_unit).to_event(1))
+        if self.time_effects == "fixed":
+            gamma = d.contrasts @ sample("time_contrast", Normal(0.0, p.time).expand([n_contrasts]).to_event(1))
+        else:
+            step = sample("step_time", HalfNormal(p.step_time))
+            walk = sample("time_offset", Normal(0.0, 1.0).expand([n_contrasts]).to_event(1))
+            gamma = jnp.concatenate([jnp.zeros(1), step * jnp.cumsum(walk)])
+        base = (alpha[:, None] + gamma).ravel() if d.grid else alpha[d.unit] + gamma[d.time]
+        mean = base + d.effect @ self.structure.numpyro(p)
+        if n_covariates:
+            mean = mean + d.covariates @ sample("beta", Normal(0.0, p.slope).expand([n_covariates]).to_event(1))
+        sigma = sample("sigma", HalfNormal(p.sigma))
+        sd, expected = sigma / d.sqrt_weight, mean
+        if self.errors == "ar1":
+            rho = sample("rho", Uniform(-1.0, 1.0))
+            c = jnp.where(d.gap > 0, rho ** jnp.maximum(d.gap, 1), 0.0)
+            eta = d.sqrt_weight * (d.y - mean)
+            expected = mean + c * jnp.concatenate([jnp.zeros(1), eta[:-1]]) / d.sqrt_weight
+            sd = sd * jnp.sqrt((1 - c**2) / (1 - rho**2))
+        sample("y", Normal(expected, sd).to_event(1), obs=d.y)
+
+    def pymc_model(self) -> Any:
+        """The model in PyMC."""
+        import pymc as pm
+        import pytensor.tensor as pt
+
+        d, p = self.design, self.priors
+        n_terms, n_covariates, n_contrasts = d.unit_terms.shape[1], d.covariates.shape[1], d.n_times - 1
+        with pm.Model(coords=self.coords()) as model:
+            a = pm.Normal("intercept", 0.0, p.intercept)
+            delta = pm.Normal("delta", 0.0, p.slope, dims="unit_term") if n_terms else pt.zeros(0)
+            sigma_unit = pm.HalfNormal("sigma_unit", p.sigma_unit)
+            alpha = pm.Normal("alpha", a + d.unit_terms @ delta, sigma_unit, dims="unit")
+            if self.time_effects == "fixed":
+                gamma = d.contrasts @ pm.Normal("time_contrast", 0.0, p.time, shape=n_contrasts, dims="contrast")
+            else:
+                step = pm.HalfNormal("step_time", p.step_time)
+                walk = pm.Normal("time_offset", 0.0, 1.0, shape=n_contrasts, dims="contrast")
+                gamma = pt.concatenate([pt.zeros(1), step * pt.cumsum(walk)])
+            base = (alpha[:, None] + gamma).ravel() if d.grid else alpha[d.unit] + gamma[d.time]
+            mean = base + d.effect @ self.structure.pymc(p)
+            if n_covariates:
+                mean = mean + d.covariates @ pm.Normal("beta", 0.0, p.slope, dims="covariate")
+            sigma = pm.HalfNormal("sigma", p.sigma)
+            sd, expected = sigma / d.sqrt_weight, mean
+            if self.errors == "ar1":
+                rho = pm.Uniform("rho", -1.0, 1.0)
+                c = pt.where(d.gap > 0, rho ** np.maximum(d.gap, 1), 0.0)
+                eta = d.sqrt_weight * (d.y - mean)
+                expected = mean + c * pt.concatenate([pt.zeros(1), eta[:-1]]) / d.sqrt_weight
+                sd = sd * pt.sqrt((1 - c**2) / (1 - rho**2))
+            pm.Normal("y", expected, sd, observed=d.y, dims="row")
+        return model
+
+    def collapsed(self) -> LinearGaussian:
+        """Everything but the scales and ρ, integrated out: columns times √w in the order of the blocks, y last."""
+        from bayes_causal.numerics.linear_gaussian import Block, Hyper, LinearGaussian
+        from bayes_causal.numerics.panel_sums import panel_sums
+
+        d, p = self.design, self.priors
+        n_terms, n_contrasts, n_effects, n_covariates = d.unit_terms.shape[1], d.n_times - 1, d.effect.shape[1], d.covariates.shape[1]
+        ends = np.cumsum([1, n_terms, n_contrasts, n_effects, n_covariates])
+        walk = self.time_effects == "random_walk"
+        times = np.vstack([np.zeros(n_contrasts), np.tril(np.ones((n_contrasts, n_contrasts)))]) if walk else d.contrasts
+        columns = [np.ones((d.y.size, 1)), d.unit_terms[d.unit], times[d.time], d.effect, d.covariates, d.y[:, None]]
+        z = np.hstack(columns) * d.sqrt_weight[:, None]
+        eye = np.eye(n_contrasts)
+        blocks = [Block("intercept", (), p.intercept, 0, 1)]
+        if n_terms:
+            blocks.append(Block("delta", (n_terms,), p.slope, ends[0], ends[1]))
+        if walk:
+            blocks.append(Block("time_offset", (n_contrasts,), 1.0, ends[1], ends[2], lambda theta: theta["step_time"] * eye))
+        else:
+            blocks.append(Block("time_contrast", (n_contrasts,), p.time, ends[1], ends[2]))
+        blocks += self.structure.blocks(p, int(ends[2]))
+        if n_covariates:
+            blocks.append(Block("beta", (n_covariates,), p.slope, ends[3], ends[4]))
+        hypers = [Hyper("sigma", "half_normal", p.sigma), Hyper("sigma_unit", "half_normal", p.sigma_unit)]
+        hypers += [Hyper("rho", "uniform")] if self.errors == "ar1" else []
+        hypers += [Hyper("step_time", "half_normal", p.step_time)] if walk else []
+        gaps = tuple(int(g) for g in np.unique(d.gap[d.gap > 0])) if self.errors == "ar1" else None
+        sums = panel_sums(z, d.sqrt_weight, d.gap, gaps)
+        return LinearGaussian((*hypers, *self.structure.hypers(p)), tuple(blocks), sums, gaps)
+
+    # -- what is reported ---------------------------------------------------------------------------------------------------------
+
+    def natural(self, sites: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Reported quantities in units of the outcome; the overall intercept, fixed by its prior alone, is not among them."""
+        d, s = self.design, self.design.scale
+        named = self.structure.natural(sites, s)
+        named["coefficient"] = self.structure.coefficients(sites) * s
+        weights, _, _ = contraction(self.panel, self.structure, None)
+        named["att"] = named["coefficient"] @ weights[0]
+        named |= {"sigma": sites["sigma"] * s, "sigma_unit": sites["sigma_unit"] * s}
+        named |= {"rho": sites["rho"]} if "rho" in sites else {}
+        named |= {"beta": sites["beta"] * s / d.covariate_scale} if "beta" in sites else {}
+        named |= {"step_time": sites["step_time"] * s} if "step_time" in sites else {}
+        named |= {"alpha": sites["alpha"] * s + d.center} if "alpha" in sites else {}
+        named |= {"delta": sites["delta"] * s} if "delta" in sites else {}
+        return named | {"gamma": self._gamma(sites) * s, "intercept": sites["intercept"] * s + d.center}
+
+    def top_level(self) -> tuple[str, ...]:
+        """Sites with top-level priors on effects and scales: what a prior sensitivity analysis of the effect scales."""
+        return ("tau", "omega", "lag_first", "step_lag", "step_lead", "sigma", "sigma_unit", "rho", "beta", "delta", "step_time")
+
+    def effect(self, posterior: xr.Dataset, estimand: Estimand) -> xr.DataArray:
+        """Draws of an estimand.
+
+        `att`: mean over treated cells of the effect of the active treatments (leads are not effects). By `group` and `event_time`: mean
+        over active (cell, group) pairs of that group's effect; where effects vary over event time, leads are shown too. By `cohort`,
+        `time`, `unit`: mean over treated cells. `cumulative` is the sum over treated cells, `relative` the att over the mean
+        counterfactual outcome of the treated cells. `realised` sets the observed outcomes against draws of Y(0), whose errors are drawn
+        independently of the observed ones: an assumption across worlds.
+
+        Raises
+        ------
+        EstimandError
+            An estimand this model does not have.
+        """
+        if estimand.name not in ("att", "cumulative", "relative"):
+            raise EstimandError(f"{self.name} has no '{estimand.name}'{closest(estimand.name, ('att', 'cumulative', 'relative'))}")
+        weights, labels, cells = contraction(self.panel, self.structure, estimand.by)
+        if estimand.scale == "realised":
+            draws = self._realised(posterior, estimand)
+        else:
+            draws = np.asarray(posterior["coefficient"].transpose("chain", "draw", "column").values @ weights.T)
+        if estimand.name == "cumulative":
+            draws = draws * cells
+        elif estimand.name == "relative":
+            draws = draws / (treated_mean(self.panel, estimand.by, labels) - draws)
+        sample = {d: posterior[d] for d in ("chain", "draw")}
+        if estimand.by is None:
+            return xr.DataArray(draws[..., 0], sample, ("chain", "draw"), name=estimand.name)
+        return xr.DataArray(draws, sample | {estimand.by: labels}, ("chain", "draw", estimand.by), name=estimand.name)
+
+    def simulate(self, sites: Mapping[str, np.ndarray], rng: np.random.Generator) -> np.ndarray:
+        """(S, N) outcomes in natural units from flat sites (S, ...): new errors, the units' own intercepts."""
+        d, named = self.design, self.natural(sites)
+        alpha = named["alpha"] if "alpha" in named else self._draw_alpha(named, rng)
+        noise = ar1.simulate(self._rho(named), named["sigma"], d.gap, rng) / d.sqrt_weight
+        return self._mean(named, alpha) + self._effect_on_rows(named) + noise
+
+    def observed(self) -> xr.DataArray:
+        """(row,) the outcome in natural units, with the unit and time of each row."""
+        d, data = self.design, self.panel.dataset
+        where = {"unit_of_row": ("row", data["unit"].values[d.unit]), "time_of_row": ("row", data["time"].values[d.time])}
+        return xr.DataArray(d.center + d.scale * d.y, dims=("row",), coords=where, name="y")
+
+    def log_likelihood(self, sites: Mapping[str, np.ndarray]) -> xr.DataArray:
+        """(sample, unit) log density of each unit's standardised rows, u_i integrated out."""
+        d = self.design
+        residual = self._residual(self.natural(sites)) / d.scale
+        value = ar1.unit_log_likelihood(residual, d.sqrt_weight, self._rho(sites), sites["sigma"], sites["sigma_unit"], d.gap)
+        return xr.DataArray(value, dims=("sample", "unit"), name="y")
+
+    # -- what is said about it ----------------------------------------------------------------------------------------------------
+
+    @property
+    def unit(self) -> str:
+        """Unit of the effects: the outcome's."""
+        return self.panel.outcome_name
+
+    def estimands(self) -> tuple[Estimand, ...]:
+        """Overall first, then every breakdown along which this structure lets effects differ."""
+        grouped = self.panel.dataset.sizes["group"] > 1
+        by: dict[str, tuple[str, ...]] = {
+            "constant": (),
+            "group": ("group", "time"),
+            "event_time": ("event_time", *(("group",) if grouped else ()), "cohort", "time"),
+        }
+        extra = (Estimand("att", "realised"), Estimand("cumulative", "mean"))
+        return (self.headline, *extra, *(Estimand("att", "mean", b) for b in by[self.effects]))
+
+    def assumptions(self) -> tuple[Assumption, ...]:
+        """What must be true for the att to be causal."""
+        trends = "Without the treatment, treated and untreated units would have moved in parallel, given covariates."
+        ahead = "Units do not react to a treatment before it starts."
+        alone = "The treatment of one unit does not change another unit's outcome (no spillovers)."
+        chosen = "Units are not selected into treatment because of a temporary high or low just before it."
+        shape = "Effects add up where treatments overlap, stop when a treatment stops, and vary only as the effect structure lets them."
+        noise = "Errors are normal, AR(1) within a unit or independent as chosen, and independent between units given time effects."
+        return (
+            Assumption("parallel trends", trends, ("pretrend", "placebo_time")),
+            Assumption("no anticipation", ahead, ("pretrend",)),
+            Assumption("no interference", alone, ()),
+            Assumption("selection on levels only", chosen, ("selection", "placebo_time")),
+            Assumption("effect structure", shape, ("twfe_weights", "posterior_predictive")),
+            Assumption("error model", noise, ("posterior_predictive", "few_clusters", "log_shift")),
+        )
+
+    def constant_data(self) -> xr.Dataset:
+        """Aggregates for the report: raw means by status, treated cells by time, extents of groups."""
+        return panel_summary(self.panel)
+
+    # -- arithmetic shared by the above -------------------------------------------------------------------------------------------
+
+    def _rho(self, sites: Mapping[str, np.ndarray]) -> np.ndarray:
+        return sites["rho"] if "rho" in sites else np.zeros_like(sites["sigma"])
+
+    def _gamma(self, sites: Mapping[str, np.ndarray]) -> np.ndarray:
+        if "time_contrast" in sites:
+            return sites["time_contrast"] @ self.design.contrasts.T
+        walk = sites["step_time"][..., None] * np.cumsum(sites["time_offset"], -1)
+        return np.concatenate([np.zeros_like(walk[..., :1]), walk], -1)
+
+    def _mean(self, named: Mapping[str, np.ndarray], alpha: np.ndarray) -> np.ndarray:
+        """(S, N) mean without effects, natural units, for flat named quantities and (S, U) unit intercepts."""
+        d = self.design
+        mean = alpha[:, d.unit] + named["gamma"][:, d.time]
+        return mean + (named["beta"] * d.covariate_scale) @ d.covariates.T if "beta" in named else mean
+
+    def _effect_on_rows(self, named: Mapping[str, np.ndarray]) -> np.ndarray:
+        """(S, N) effect in each row, natural units."""
+        return named["coefficient"] @ self.design.effect.T
+
+    def _expected_alpha(self, named: Mapping[str, np.ndarray]) -> np.ndarray:
+        """(S, U) a + m_i'δ, natural units."""
+        terms = self.design.unit_terms
+        expected = np.broadcast_to(named["intercept"][:, None], (len(named["sigma"]), len(terms)))
+        return expected + named["delta"] @ terms.T if "delta" in named else expected
+
+    def _residual(self, named: Mapping[str, np.ndarray]) -> np.ndarray:
+        """(S, N) √w (y − mean without u_i), natural units."""
+        d = self.design
+        mean = self._mean(named, self._expected_alpha(named)) + self._effect_on_rows(named)
+        return d.sqrt_weight * (d.center + d.scale * d.y - mean)
+
+    def _draw_alpha(self, named: Mapping[str, np.ndarray], rng: np.random.Generator) -> np.ndarray:
+        """(S, U) unit intercepts from their exact distribution given everything else, natural units."""
+        d = self.design
+        rho, sigma, sigma_unit = self._rho(named), named["sigma"], named["sigma_unit"]
+        mean, sd = ar1.unit_effect(self._residual(named), d.sqrt_weight, rho, sigma, sigma_unit, d.gap)
+        return self._expected_alpha(named) + mean + sd * rng.standard_normal(mean.shape)
+
+    def _realised(self, posterior: xr.Dataset, estimand: Estimand) -> np.ndarray:
+        """(chain, draw, by) mean over treated cells of y − Y(0); the noise stream is fixed, so that one tree gives one answer."""
+        d = self.design
+        weights, _, _ = contraction(self.panel, self.structure, estimand.by, over="rows")
+        rng = np.random.default_rng(NOISE_SEED)
+        blocks = []
+        for named in _blocks(posterior, d.y.size):
+            noise = ar1.simulate(self._rho(named), named["sigma"], d.gap, rng) / d.sqrt_weight
+            counterfactual = self._mean(named, self._draw_alpha(named, rng)) + noise
+            blocks.append((weights @ (d.center + d.scale * d.y - counterfactual).T).T)
+        return np.concatenate(blocks).reshape(*posterior["sigma"].shape, -1)
+
+    def identified(self, by: str | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Whether the data alone, without priors, identify the att of each label, leads left out.
+
+        Returns
+        -------
+        labels, identified : (B,) arrays
+        """
+        effects = self.structure.pair_columns.any(0)
+        columns = self.design.effect[:, effects]
+        weights, labels, _ = contraction(self.panel, self.structure, by, leads=False)
+        return labels, in_row_space(within_gram(self.design, columns), weights[:, effects], self._norms(columns))
+
+    def leads_identified(self) -> bool:
+        """Whether the data alone identify the trend before onset: they need never-treated units, or many dates of onset."""
+        leads = ~self.structure.pair_columns.any(0)
+        columns, weights = self.design.effect, np.eye(leads.size)[leads]
+        return bool(leads.any() and in_row_space(within_gram(self.design, columns), weights, self._norms(columns)).all())
+
+    def _norms(self, columns: np.ndarray) -> np.ndarray:
+        return np.linalg.norm(self.design.sqrt_weight[:, None] * columns, axis=0)
+
+    def _refuse_unidentified(self) -> None:
+        """Raise where unit and time effects absorb the number of active treatments: no prior can stand in for a control."""
+        active = ConstantEffect(self.panel).columns
+        if in_row_space(within_gram(self.design, active), np.ones((1, 1)), self._norms(active))[0]:
+            return
+        raise IdentificationError(
+            "the average effect on the treated is not identified: after unit and time effects are removed, nothing is left that sets "
+            "treated cells apart from untreated ones. Likely cause: every unit is treated over the same periods, so there are no "
+            "controls. What helps: add units that are never treated, or treated at other times."
+        )
+
+
+def _blocks(posterior: xr.Dataset, n_rows: int) -> Iterator[dict[str, np.ndarray]]:
+    """Draws flattened to (S, ...), in blocks of S so that S × rows stays bounded."""
+    used = ("intercept", "delta", "gamma", "coefficient", "beta", "rho", "sigma", "sigma_unit")
+    names = [v for v in used if v in posterior]
+    flat = {v: posterior[v].transpose("chain", "draw", ...).values.reshape(-1, *posterior[v].shape[2:]) for v in names}
+    step = max(1, CHUNK // n_rows)
+    for low in range(0, flat["sigma"].shape[0], step):
+        yield {v: x[low : low + step] for v, x in flat.items()}

@@ -1,0 +1,180 @@
+"""From a `Panel` to the arrays a panel model sees: rows, columns and unit-level terms, on the standardised scale.
+
+Rows are the observed cells in unit-major order. Every array is NumPy; both twins see the same ones.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import linalg
+
+from bayes_causal.data.panel import Panel
+
+RANK_TOLERANCE = 1e-8
+
+
+@dataclass(frozen=True, eq=False)
+class PanelDesign:
+    """The data of a linear panel model. N rows, U units, T times, K effect columns, C covariates, M unit-level terms.
+
+    Parameters
+    ----------
+    y : (N,) outcome minus `center`, over `scale`
+    sqrt_weight : (N,) square roots of the precision weights
+    unit, time : (N,) positions of the row's unit and time
+    gap : (N,) periods since the unit's previous observed row, 0 on its first
+    effect : (N, K) treatment columns, raw counts of active treatments
+    covariates : (N, C) centred, unit sd
+    covariate_scale : (C,) the sds they were divided by, in the covariate's unit
+    unit_terms : (U, M) unit means of every column, centred, unit sd, of full rank
+    unit_term_names : M names
+    contrasts : (T, T-1) orthonormal, columns summing to zero
+    center, scale : natural units of the outcome
+    """
+
+    y: np.ndarray
+    sqrt_weight: np.ndarray
+    unit: np.ndarray
+    time: np.ndarray
+    gap: np.ndarray
+    effect: np.ndarray
+    covariates: np.ndarray
+    covariate_scale: np.ndarray
+    unit_terms: np.ndarray
+    unit_term_names: tuple[str, ...]
+    contrasts: np.ndarray
+    center: float
+    scale: float
+
+    @property
+    def starts(self) -> np.ndarray:
+        """(U,) index of each unit's first row."""
+        return np.flatnonzero(self.gap == 0)
+
+    @property
+    def n_units(self) -> int:
+        """U."""
+        return self.unit_terms.shape[0]
+
+    @property
+    def n_times(self) -> int:
+        """T."""
+        return self.contrasts.shape[0]
+
+    @property
+    def grid(self) -> bool:
+        """Every unit observed at every time, so that rows reshape to (U, T)."""
+        return self.y.size == self.n_units * self.n_times
+
+
+def panel_design(panel: Panel, effect: np.ndarray, effect_names: tuple[str, ...], *, two_terms: bool) -> PanelDesign:
+    """The design of a panel for given effect columns.
+
+    Parameters
+    ----------
+    effect : (N, K) columns over the panel's observed cells in unit-major order
+    two_terms : bool
+        Two unit-level terms a column, the mean and the mean of the first and last row: what makes a correlated random effects
+        model equal fixed-effects generalised least squares under AR(1) errors. One term, the mean, suffices under iid errors.
+    """
+    unit, time = np.nonzero(panel.observed)
+    period = panel.dataset["period"].values
+    first = np.r_[True, unit[1:] != unit[:-1]]
+    gap = np.where(first, 0, np.r_[0, np.diff(period[time])])
+    weight = panel.dataset["weight"].values[unit, time]
+    raw = panel.dataset["covariates"].values[unit, time] if "covariates" in panel.dataset else np.zeros((unit.size, 0))
+    x_scale = raw.std(0) if raw.size else np.ones(0)
+    x_scale = np.where(x_scale > 0, x_scale, 1.0)
+    x = (raw - raw.mean(0)) / x_scale if raw.size else raw
+    names = [*effect_names, *(str(c) for c in panel.dataset["covariate"].values)] if raw.shape[1] else list(effect_names)
+    columns = [effect, x]
+    if not panel.balanced:
+        columns.append((time[:, None] == np.arange(1, period.size)).astype(float))
+        names += [f"time {t}" for t in panel.dataset["time"].values[1:]]
+    terms, kept = _unit_terms(np.hstack(columns), weight, np.flatnonzero(first), two_terms, names)
+    return PanelDesign(
+        y=(panel.dataset["outcome"].values[unit, time] - panel.center) / panel.scale,
+        sqrt_weight=np.sqrt(weight),
+        unit=unit,
+        time=time,
+        gap=gap,
+        effect=effect,
+        covariates=x,
+        covariate_scale=x_scale,
+        unit_terms=terms,
+        unit_term_names=kept,
+        contrasts=sum_to_zero(period.size),
+        center=panel.center,
+        scale=panel.scale,
+    )
+
+
+def sum_to_zero(t: int) -> np.ndarray:
+    """(T, T-1) orthonormal contrasts, each column summing to zero (Helmert)."""
+    return linalg.helmert(t).T
+
+
+def _unit_terms(
+    z: np.ndarray, weight: np.ndarray, starts: np.ndarray, two_terms: bool, names: list[str]
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Unit-level terms of (N, q) columns: weighted unit means (and mid-ends), centred, scaled, deduplicated by pivoted QR."""
+    total = np.add.reduceat(weight, starts)
+    means = np.add.reduceat(z * weight[:, None], starts) / total[:, None]
+    labels = [f"mean of {n}" for n in names]
+    if two_terms:
+        ends = np.r_[starts[1:], weight.size] - 1
+        means = np.hstack([means, (z[starts] + z[ends]) / 2])
+        labels += [f"ends of {n}" for n in names]
+    means = means - means.mean(0)
+    sd = means.std(0)
+    moves = np.flatnonzero(sd > RANK_TOLERANCE * np.maximum(1.0, np.abs(means).max(0, initial=0.0)))
+    means = means[:, moves] / sd[moves]
+    keep = np.sort(moves_of_full_rank(means))
+    return means[:, keep], tuple(labels[moves[k]] for k in keep)
+
+
+def moves_of_full_rank(columns: np.ndarray) -> np.ndarray:
+    """Positions of a largest set of linearly independent columns, found by pivoted QR."""
+    if columns.shape[1] == 0:
+        return np.zeros(0, int)
+    r, pivot = linalg.qr(columns, mode="r", pivoting=True)
+    diagonal = np.abs(np.diag(r))
+    return pivot[: int((diagonal > RANK_TOLERANCE * diagonal[0]).sum())]
+
+
+def within_gram(design: PanelDesign, columns: np.ndarray) -> np.ndarray:
+    """Gram matrix of (N, q) columns after weighted removal of unit and time effects.
+
+    Unit means are removed by sums over units; time effects by the Schur complement of their own within-unit Gram matrix, so that
+    unbalanced and weighted panels are exact.
+    """
+    w = design.sqrt_weight**2
+    dummies = (design.time[:, None] == np.arange(1, design.n_times)).astype(float)
+    z = np.hstack([dummies, columns])
+    s = np.add.reduceat(z * w[:, None], design.starts)
+    a = (z * w[:, None]).T @ z - (s / np.add.reduceat(w, design.starts)[:, None]).T @ s
+    t = dummies.shape[1]
+    return a[t:, t:] - a[t:, :t] @ np.linalg.pinv(a[:t, :t], rcond=1e-12, hermitian=True) @ a[:t, t:]
+
+
+def in_row_space(gram: np.ndarray, contrast: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """Whether the data identify each contrast of coefficients.
+
+    Parameters
+    ----------
+    gram : (q, q) within Gram matrix of the columns
+    contrast : (b, q) linear combinations of their coefficients
+    scale : (q,) raw column norms, against which a within norm counts as zero
+
+    Returns
+    -------
+    (b,) bool
+    """
+    d = 1 / np.where(scale > 0, scale, 1.0)
+    eigen, vectors = np.linalg.eigh(gram * d[:, None] * d)
+    null = vectors[:, eigen < RANK_TOLERANCE]
+    scaled = contrast * d
+    lost = np.linalg.norm(scaled @ null, axis=1)
+    return lost < 1e-5 * np.maximum(np.linalg.norm(scaled, axis=1), 1e-300)

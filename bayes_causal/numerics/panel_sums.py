@@ -1,0 +1,168 @@
+"""Sufficient statistics of a linear panel model with a random intercept and iid or AR(1) errors.
+
+Everything the data say about the coefficients, given (ρ, σ, σ_α), lies in sums over units; their size depends on neither rows nor
+units. y rides along as the last of q columns. With V the correlation structure of a unit's errors (innovation variance one), u = √w its
+loading on the random intercept and d the gap between consecutive rows,
+
+    Z'V⁻¹Z = Σ_k a_k(ρ) A_k      A: first rows; and per gap, own, previous and crossed products of consecutive rows
+    u'V⁻¹Z = Σ_m φ_m(ρ) x_m      x: the same sums weighted by the loading, one (M, q) array a unit
+    u'V⁻¹u = Σ_m φ_m(ρ) k_m      the same of the loading itself
+
+Sums are additive over units. Units with equal k share a class, in which only Σ x x' is kept. Under iid errors and many distinct total
+weights, functions of the weight are interpolated at Chebyshev nodes in its logarithm, which makes 24 classes of any number. Else every unit
+is its own class and a density costs O(U q²).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from jax import Array
+
+MAX_CLASSES = 48
+CLASS_BYTES = 2**28
+NODES = 24
+
+
+class PanelSums(NamedTuple):
+    """The sums. K products, M loadings, q columns (y last), C classes, D gaps. A pytree of arrays.
+
+    Parameters
+    ----------
+    products : (K, q, q) A_k
+    loadings : (C, M, M, q, q) Σ_i x_i x_i' by class, or (U, M, q) x_i where every unit is its own class
+    unit_products : (C, M) k of the class, or of the unit
+    units : (C,) units in the class
+    pairs : (D,) consecutive rows at each gap
+    rows : () number of rows
+    firsts : () number of units
+    half_log_weight : () Σ ½ log w
+    """
+
+    products: np.ndarray | Array
+    loadings: np.ndarray | Array
+    unit_products: np.ndarray | Array
+    units: np.ndarray | Array
+    pairs: np.ndarray | Array
+    rows: np.ndarray | Array
+    firsts: np.ndarray | Array
+    half_log_weight: np.ndarray | Array
+
+    @property
+    def by_unit(self) -> bool:
+        """Every unit its own class."""
+        return self.loadings.ndim == 3
+
+
+def panel_sums(z: np.ndarray, loading: np.ndarray, gap: np.ndarray, gaps: tuple[int, ...] | None) -> PanelSums:
+    """The sums of (N, q) columns.
+
+    Parameters
+    ----------
+    z : (N, q) columns times √w, y last, rows sorted by unit and time
+    loading : (N,) √w
+    gap : (N,) periods since the unit's previous row, 0 on its first
+    gaps : distinct gaps under AR(1) errors; None for iid errors
+    """
+    starts = np.flatnonzero(gap == 0)
+    products = _products(z, gap, gaps)
+    x = _loadings(z, loading, gap, starts, gaps)
+    k = _loadings(loading[:, None], loading, gap, starts, gaps)[:, :, 0]
+    room = CLASS_BYTES // (8 * (k.shape[1] * z.shape[1]) ** 2)
+    units, classes, weights = _classes(k, most=min(MAX_CLASSES, room), iid=gaps is None)
+    if weights is None:
+        loadings, unit_products = x, k
+    else:
+        n, m, q = x.shape
+        stacked = x.reshape(n, m * q)
+        grams = np.stack([(stacked * w[:, None]).T @ stacked for w in weights.T])
+        loadings = grams.reshape(-1, m, q, m, q).transpose(0, 1, 3, 2, 4)
+        unit_products = classes
+    pairs = np.array([(gap == d).sum() for d in gaps or ()], float)
+    half = float(np.log(loading).sum())
+    counts = (np.asarray(float(v)) for v in (gap.size, starts.size, half))
+    return PanelSums(products, loadings, unit_products, units, pairs, *counts)
+
+
+def product_weights(rho: Array, gaps: tuple[int, ...] | None) -> list[Array]:
+    """a_k(ρ): first rows, then per gap own, previous and crossed products."""
+    if gaps is None:
+        return [1.0 + 0.0 * rho]
+    weights = [1 - rho**2]
+    for d in gaps:
+        r, c = _ratio(rho, d), rho**d
+        weights += [r, r * c**2, -r * c]
+    return weights
+
+
+def log_variance(rho: Array, sums: PanelSums, gaps: tuple[int, ...] | None) -> Array:
+    """Σ log of the innovation variances over σ²."""
+    import jax.numpy as jnp
+
+    if gaps is None:
+        return 0.0 * rho
+    total = -sums.firsts * jnp.log1p(-(rho**2))
+    for k, d in enumerate(gaps):
+        total = total - sums.pairs[k] * jnp.log(_ratio(rho, d))
+    return total
+
+
+def _ratio(rho: Array, d: int) -> Array:
+    """(1 − ρ²)/(1 − ρ^2d), written without cancellation near |ρ| = 1."""
+    return 1.0 / sum(rho ** (2 * j) for j in range(d)) if d > 1 else 1.0 + 0.0 * rho
+
+
+def _products(z: np.ndarray, gap: np.ndarray, gaps: tuple[int, ...] | None) -> np.ndarray:
+    if gaps is None:
+        return (z.T @ z)[None]
+    first = z[gap == 0]
+    sums = [first.T @ first]
+    for d in gaps:
+        now = np.flatnonzero(gap == d)
+        a, b = z[now], z[now - 1]
+        cross = a.T @ b
+        sums += [a.T @ a, b.T @ b, cross + cross.T]
+    return np.stack(sums)
+
+
+def _loadings(z: np.ndarray, u: np.ndarray, gap: np.ndarray, starts: np.ndarray, gaps: tuple[int, ...] | None) -> np.ndarray:
+    """(U, M, q) sums over each unit's rows in the order of `product_weights`."""
+    if gaps is None:
+        return np.add.reduceat(z * u[:, None], starts)[:, None]
+    before = np.r_[0, np.arange(gap.size - 1)]
+    parts = [(z * u[:, None])[starts]]
+    for d in gaps:
+        on = (gap == d)[:, None]
+        own, previous = np.where(on, z * u[:, None], 0.0), np.where(on, (z * u[:, None])[before], 0.0)
+        crossed = np.where(on, z * u[before][:, None] + z[before] * u[:, None], 0.0)
+        parts += [np.add.reduceat(p, starts) for p in (own, previous, crossed)]
+    return np.stack(parts, 1)
+
+
+def _classes(k: np.ndarray, *, most: int, iid: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """(C,) units, (C, M) products and (U, C) membership of the classes of (U, M) unit products; no membership: one unit a class."""
+    values, member = np.unique(np.round(k, 12), axis=0, return_inverse=True)
+    member = member.reshape(-1)
+    if values.shape[0] <= most:
+        weights = (member[:, None] == np.arange(values.shape[0])).astype(float)
+        return weights.sum(0), values, weights
+    if iid:
+        nodes, weights = _chebyshev(np.log(k[:, 0]))
+        return weights.sum(0), np.exp(nodes)[:, None], weights
+    return np.ones(k.shape[0]), k, None
+
+
+def _chebyshev(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Chebyshev nodes on the range of (U,) x, and the (U, NODES) barycentric weights that interpolate any smooth function there."""
+    low, high = x.min(), x.max()
+    j = np.arange(NODES)
+    t = np.cos((2 * j + 1) * np.pi / (2 * NODES))
+    nodes = (low + high) / 2 + (high - low) / 2 * t
+    difference = x[:, None] - nodes
+    exact = np.abs(difference) < 1e-14
+    terms = (-1.0) ** j * np.sin((2 * j + 1) * np.pi / (2 * NODES)) / np.where(exact, 1.0, difference)
+    weights = terms / terms.sum(1, keepdims=True)
+    hit = exact.any(1)
+    weights[hit] = exact[hit].astype(float)
+    return nodes, weights
