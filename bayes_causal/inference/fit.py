@@ -1,0 +1,106 @@
+"""fit: a model, an engine and a seed to a DataTree."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+
+from bayes_causal.inference import generate
+from bayes_causal.inference.collapsed import Collapsed
+from bayes_causal.inference.engine import Engine
+from bayes_causal.inference.numpyro_nuts import NumpyroNuts
+from bayes_causal.inference.tree import assemble
+from bayes_causal.models.base import Collapsible, Model
+
+PRIOR_DRAWS = 1000
+
+
+@dataclass(frozen=True)
+class Auto:
+    """Leave the choice of engine to `fit`, with these counts.
+
+    Parameters
+    ----------
+    draws, warmup, chains : int
+    """
+
+    draws: int = 1000
+    warmup: int = 1000
+    chains: int = 4
+
+    def choose(self, model: Model) -> tuple[Engine, str]:
+        """The engine for a model, and why."""
+        counts = {"draws": self.draws, "warmup": self.warmup, "chains": self.chains}
+        if isinstance(model, Collapsible):
+            return Collapsed(**counts), "the model has a collapsed form: all but its few scales is integrated out exactly"
+        return NumpyroNuts(**counts), "NUTS on the NumPyro twin: the default for a model without a collapsed form"
+
+
+def fit(model: Model, engine: Engine | Auto | None = None, *, seed: int) -> xr.DataTree:
+    """The posterior of a model, with everything the checks and the report need.
+
+    Parameters
+    ----------
+    model : Model
+        Any object with the model protocol.
+    engine : Engine or Auto, optional
+        What samples; left out, the choice is made from the model, and its reason is written into the tree.
+    seed : int
+        The same seed gives the same draws.
+
+    Returns
+    -------
+    xarray.DataTree
+        Groups posterior (units of the outcome), sample_stats, posterior_predictive, log_likelihood, log_prior, prior,
+        prior_predictive, observed_data, constant_data. `bayes_causal.inference.tree.info` reads its root attributes.
+    """
+    engine = engine or Auto()
+    engine, reason = engine.choose(model) if isinstance(engine, Auto) else (engine, "asked for")
+    seconds: dict[str, float] = {}
+    with _timed(seconds, "sampling"):
+        draws = engine.sample(model, seed=seed)
+    with _timed(seconds, "generating"):
+        prior = generate.prior_sites(model, PRIOR_DRAWS, seed)
+        chains = shape_of(draws.sites)[0]
+        kept = generate.thin(draws.sites, max(1, generate.VALUES // (_pieces(model) * chains)))
+        pointwise = generate.log_likelihood(model, generate.flat(kept))
+        log_prior = generate.log_prior(model, generate.flat(kept))
+        predicted = generate.replicates(model, generate.flat(draws.sites), generate.REPLICATES, seed)
+        prior_predicted = generate.replicates(model, prior, generate.REPLICATES // 2, seed + 1)
+    path = {"name": engine.name, "reason": reason, "path": draws.path, "numbers": dict(draws.numbers), "settings": engine.settings()}
+    return assemble(
+        model,
+        draws.sites,
+        draws.stats,
+        prior=prior,
+        pointwise=pointwise,
+        log_prior=log_prior,
+        kept=shape_of(kept),
+        predicted=predicted,
+        prior_predicted=prior_predicted,
+        record={"engine": path, "seed": seed, "seconds": seconds},
+    )
+
+
+def shape_of(sites: Mapping[str, np.ndarray]) -> tuple[int, int]:
+    """(chains, draws a chain) of sites (chain, draw, ...)."""
+    chains, draws = next(iter(sites.values())).shape[:2]
+    return chains, draws
+
+
+def _pieces(model: Model) -> int:
+    """How many independent pieces the log likelihood has: units where the model has them."""
+    units = model.coords().get("unit")
+    return max(1, len(units) if units is not None else 1000)
+
+
+@contextmanager
+def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
+    start = time.perf_counter()
+    yield
+    seconds[stage] = round(time.perf_counter() - start, 3)
