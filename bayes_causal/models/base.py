@@ -16,6 +16,7 @@ import xarray as xr
 from bayes_causal.estimates import Estimand
 
 if TYPE_CHECKING:
+    from bayes_causal.data.panel import Panel
     from bayes_causal.numerics.linear_gaussian import LinearGaussian
 
 
@@ -131,4 +132,23 @@ class Describes(Protocol):
 
     def constant_data(self) -> xr.Dataset:
         """Aggregates of the data, so that a report needs no data file."""
+        ...
+
+
+@runtime_checkable
+class PanelModel(Protocol):
+    """A model of a `Panel` that can be fitted again on changed data."""
+
+    panel: Panel
+
+    def variant(self, *, panel: Panel | None = None, effect: str | None = None) -> PanelModel:
+        """The same model with another effect structure, or on other data."""
+        ...
+
+    def identified(self, by: str | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Labels, and whether the data alone identify the att of each."""
+        ...
+
+    def leads_identified(self) -> bool:
+        """Whether the data alone identify the trend before onset."""
         ...

@@ -128,6 +128,11 @@ class HierarchicalDiD:
             object.__setattr__(self, key, value)
         self._refuse_unidentified()
 
+    def variant(self, *, panel: Panel | None = None, effect: str | None = None) -> HierarchicalDiD:
+        """The same model with another effect structure, or on other data: what refitting checks need."""
+        changed = {"effect": effect or self.effects, "errors": self.errors, "time_effects": self.time_effects}
+        return HierarchicalDiD(panel or self.panel, window=self.window, priors=self.priors, **changed)  # type: ignore[arg-type]
+
     # -- what the twins see -------------------------------------------------------------------------------------------------------
 
     @cached_property

@@ -19,7 +19,7 @@ from jax import Array
 from jax.scipy.linalg import solve_triangular
 from jax.scipy.special import ndtr, ndtri
 
-from bayes_causal.numerics.panel_sums import PanelSums, log_variance, product_weights
+from bayes_causal.numerics.panel_sums import PanelSums, loading_weights, log_variance, product_weights
 
 LOG_2PI = float(np.log(2 * np.pi))
 
@@ -97,14 +97,15 @@ def information(model: LinearGaussian, sums: PanelSums, theta: Mapping[str, Arra
     rho = theta.get("rho", jnp.zeros(()))
     sigma2, sigma2_unit = theta["sigma"] ** 2, theta["sigma_unit"] ** 2
     a = jnp.stack(product_weights(rho, model.gaps))
-    kappa = sums.unit_products @ a / sigma2
+    phi = jnp.stack(loading_weights(rho, model.gaps, sums.unit_products.shape[1]))
+    kappa = sums.unit_products @ phi / sigma2
     g = sigma2_unit / (1 + sigma2_unit * kappa)
     m = jnp.tensordot(a, sums.products, 1) / sigma2
     if sums.by_unit:
-        v = jnp.einsum("m,umq->uq", a, sums.loadings) / sigma2
+        v = jnp.einsum("m,umq->uq", phi, sums.loadings) / sigma2
         m = m - (v * g[:, None]).T @ v
     else:
-        m = m - jnp.einsum("c,m,n,cmnpq->pq", g, a, a, sums.loadings) / sigma2**2
+        m = m - jnp.einsum("c,m,n,cmnpq->pq", g, phi, phi, sums.loadings) / sigma2**2
     log_det = sums.rows * jnp.log(sigma2) + log_variance(rho, sums, model.gaps)
     return m, log_det + jnp.sum(sums.units * jnp.log1p(sigma2_unit * kappa))
 

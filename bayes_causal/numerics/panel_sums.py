@@ -5,12 +5,13 @@ units. y rides along as the last of q columns. With V the correlation structure 
 loading on the random intercept and d the gap between consecutive rows,
 
     Z'V⁻¹Z = Σ_k a_k(ρ) A_k      A: first rows; and per gap, own, previous and crossed products of consecutive rows
-    u'V⁻¹Z = Σ_m φ_m(ρ) x_m      x: the same sums weighted by the loading, one (M, q) array a unit
+    u'V⁻¹Z = Σ_m φ_m(ρ) x_m      x: the same sums weighted by the loading, one (M, q) array a unit; without weights and gaps
+                                 they are two, the sum of all rows and the sum of first and last
     u'V⁻¹u = Σ_m φ_m(ρ) k_m      the same of the loading itself
 
-Sums are additive over units. Units with equal k share a class, in which only Σ x x' is kept. Under iid errors and many distinct total
-weights, functions of the weight are interpolated at Chebyshev nodes in its logarithm, which makes 24 classes of any number. Else every unit
-is its own class and a density costs O(U q²).
+Sums are additive over units. Units with equal k share a class, in which only Σ x x' is kept. Where k is one number (a total weight under
+iid errors, a length without weights and gaps) and there are many of it, functions of it are interpolated at Chebyshev nodes in its
+logarithm, which makes 24 classes of any number. Else every unit is its own class and a density costs O(U q²).
 """
 
 from __future__ import annotations
@@ -67,10 +68,11 @@ def panel_sums(z: np.ndarray, loading: np.ndarray, gap: np.ndarray, gaps: tuple[
     """
     starts = np.flatnonzero(gap == 0)
     products = _products(z, gap, gaps)
-    x = _loadings(z, loading, gap, starts, gaps)
-    k = _loadings(loading[:, None], loading, gap, starts, gaps)[:, :, 0]
+    loadings_of = _ends_and_sums if gaps == (1,) and np.ptp(loading) == 0 else _loadings
+    x = loadings_of(z, loading, gap, starts, gaps)
+    k = loadings_of(loading[:, None], loading, gap, starts, gaps)[:, :, 0]
     room = CLASS_BYTES // (8 * (k.shape[1] * z.shape[1]) ** 2)
-    units, classes, weights = _classes(k, most=min(MAX_CLASSES, room), iid=gaps is None)
+    units, classes, weights = _classes(k, most=min(MAX_CLASSES, room))
     if weights is None:
         loadings, unit_products = x, k
     else:
@@ -94,6 +96,13 @@ def product_weights(rho: Array, gaps: tuple[int, ...] | None) -> list[Array]:
         r, c = _ratio(rho, d), rho**d
         weights += [r, r * c**2, -r * c]
     return weights
+
+
+def loading_weights(rho: Array, gaps: tuple[int, ...] | None, count: int) -> list[Array]:
+    """φ_m(ρ) for `count` loadings: two without weights and gaps, else as many as products."""
+    if gaps is not None and count == 2:
+        return [(1 - rho) ** 2, rho * (1 - rho)]
+    return product_weights(rho, gaps)
 
 
 def log_variance(rho: Array, sums: PanelSums, gaps: tuple[int, ...] | None) -> Array:
@@ -140,16 +149,23 @@ def _loadings(z: np.ndarray, u: np.ndarray, gap: np.ndarray, starts: np.ndarray,
     return np.stack(parts, 1)
 
 
-def _classes(k: np.ndarray, *, most: int, iid: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+def _ends_and_sums(z: np.ndarray, u: np.ndarray, gap: np.ndarray, starts: np.ndarray, gaps: object) -> np.ndarray:
+    """(U, 2, q) sum of each unit's rows, and sum of its first and last, times the common loading."""
+    ends = np.r_[starts[1:], gap.size] - 1
+    return np.stack([np.add.reduceat(z, starts), z[starts] + z[ends]], 1) * u[0]
+
+
+def _classes(k: np.ndarray, *, most: int) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     """(C,) units, (C, M) products and (U, C) membership of the classes of (U, M) unit products; no membership: one unit a class."""
     values, member = np.unique(np.round(k, 12), axis=0, return_inverse=True)
     member = member.reshape(-1)
-    if values.shape[0] <= most:
+    one_number = not np.ptp(k[:, 1:], axis=0).any()
+    if values.shape[0] <= (min(most, NODES) if one_number else most):
         weights = (member[:, None] == np.arange(values.shape[0])).astype(float)
         return weights.sum(0), values, weights
-    if iid:
+    if one_number:
         nodes, weights = _chebyshev(np.log(k[:, 0]))
-        return weights.sum(0), np.exp(nodes)[:, None], weights
+        return weights.sum(0), np.column_stack([np.exp(nodes), np.repeat(k[:1, 1:], NODES, 0)]), weights
     return np.ones(k.shape[0]), k, None
 
 

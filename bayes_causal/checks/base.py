@@ -1,0 +1,39 @@
+"""Check: one reason to believe a result or not to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+
+@dataclass(frozen=True)
+class Check:
+    """The outcome of one check.
+
+    Parameters
+    ----------
+    name : str
+    passed : bool or None
+        None is information: nothing to pass or fail.
+    severity : {"info", "warning", "blocking"}
+        What a failure means. A failed blocking check takes the verdict's place.
+    text : str
+        What was looked at, what was found, and what it means for the reader, in a sentence or three.
+    numbers : mapping of str to float
+        The numbers behind the text.
+    table : sequence of mappings
+        Rows, where there is more than a few numbers to show.
+    """
+
+    name: str
+    passed: bool | None
+    severity: Literal["info", "warning", "blocking"]
+    text: str
+    numbers: Mapping[str, Any] = field(default_factory=dict)
+    table: Sequence[Mapping[str, Any]] = ()
+
+    @property
+    def blocks(self) -> bool:
+        """True where the verdict must not be given."""
+        return self.severity == "blocking" and self.passed is False

@@ -1,0 +1,89 @@
+"""Does the model produce data like these (posterior), and effects a person would hold possible (prior)?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from bayes_causal.checks.base import Check
+from bayes_causal.estimates import Estimand, from_draws
+from bayes_causal.models.base import Describes, Model
+
+TAIL = 0.005
+SPIKE = 0.01
+
+
+def posterior_predictive(model: Model, tree: xr.DataTree) -> Check:
+    """Statistics of replicated data against the observed ones: spread, tails, skew, mass at the lowest value, autocorrelation.
+
+    A statistic outside all but 1 % of the replicates is a feature of the data that the model does not have. Whether it matters for
+    the effect depends on the feature: autocorrelation does, for its interval; a spike at zero does where effects work through it.
+    """
+    if "posterior_predictive" not in tree.children or "y" not in tree["observed_data"]:
+        return Check("posterior_predictive", None, "warning", "Does not apply: the model draws no replicated data.")
+    observed = tree["observed_data"]["y"].values.ravel()
+    replicated = tree["posterior_predictive"]["y"].values
+    replicated = replicated.reshape(-1, observed.size)
+    units = tree["observed_data"].coords.get("unit_of_row")
+    starts = None if units is None else np.r_[True, units.values[1:] != units.values[:-1]]
+    lowest = observed.min()
+    spike = bool((observed == lowest).mean() > SPIKE)
+    seen, drawn = (_statistics(y, starts, lowest, spike) for y in (observed[None], replicated))
+    table: list[dict[str, Any]] = []
+    for name, values in drawn.items():
+        below = float((values <= seen[name][0]).mean())
+        p = 2 * min(below, 1 - below) if below < 1 else 0.0
+        low, high = np.quantile(values, [0.05, 0.95])
+        row = {"statistic": name, "observed": float(seen[name][0]), "replicated_low": float(low), "replicated_high": float(high)}
+        table.append(row | {"p_value": p})
+    off = [r["statistic"] for r in table if r["p_value"] < 2 * TAIL]
+    numbers = {f"p_{r['statistic'].replace(' ', '_')}": r["p_value"] for r in table}
+    if not off:
+        text = f"Replicated data look like the observed ones in all {len(table)} statistics ({', '.join(drawn)})."
+        return Check("posterior_predictive", True, "warning", text, numbers, table)
+    text = f"The model's own data differ from the observed ones in: {', '.join(off)}. The table shows by how much."
+    return Check("posterior_predictive", False, "warning", text, numbers, table)
+
+
+def _statistics(y: np.ndarray, starts: np.ndarray | None, lowest: float, spike: bool) -> dict[str, np.ndarray]:
+    """(S,) a statistic of (S, N) data; rows of one unit are adjacent, `starts` marks the first."""
+    mean, sd = y.mean(1), y.std(1)
+    z = (y - mean[:, None]) / np.where(sd > 0, sd, 1.0)[:, None]
+    found = {"sd": sd, "skewness": (z**3).mean(1), "minimum": y.min(1), "maximum": y.max(1)}
+    if spike:
+        found["share at the lowest value"] = (y <= lowest + 1e-12 * abs(lowest)).mean(1)
+    if starts is None or starts.all():
+        return found
+    first = np.flatnonzero(starts)
+    size = np.diff(np.r_[first, y.shape[1]])
+    within = y - np.repeat(np.add.reduceat(y, first, axis=1) / size, size, axis=1)
+    follows = np.flatnonzero(~starts)
+    found["autocorrelation within units"] = (within[:, follows] * within[:, follows - 1]).sum(1) / (within**2).sum(1)
+    return found
+
+
+def prior_predictive(model: Model, tree: xr.DataTree) -> Check:
+    """The prior on the scale of the estimand: which effects it held possible before the data."""
+    headline = model.headline if isinstance(model, Describes) else Estimand()
+    unit = model.unit if isinstance(model, Describes) else ""
+    asked = Estimand(headline.name, "mean")
+    prior = from_draws(model.effect(tree["prior"].to_dataset(), asked), asked, "prior", level=0.9)
+    posterior = from_draws(model.effect(tree["posterior"].to_dataset(), asked), asked, "posterior", level=0.9)
+    numbers = {
+        "prior_mean": float(prior.value),
+        "prior_sd": float(prior.std_error),
+        "prior_lower": float(prior.lower),
+        "prior_upper": float(prior.upper),
+        "posterior_sd": float(posterior.std_error),
+        "shrinkage_of_sd": 1 - float(posterior.std_error / prior.std_error),
+    }
+    distance = abs(float(posterior.value - prior.value)) / float(prior.std_error)
+    numbers["distance_in_prior_sd"] = distance
+    span = f"Before the data, the model held effects from {numbers['prior_lower']:.3g} to {numbers['prior_upper']:.3g} {unit} possible"
+    if distance > 3:
+        text = f"{span} (90 %); the posterior mean lies {distance:.1f} prior sds away: the prior and the data disagree."
+        return Check("prior_predictive", False, "warning", text, numbers)
+    text = f"{span} (90 %). The data reduced that sd by {numbers['shrinkage_of_sd']:.0%}."
+    return Check("prior_predictive", True, "info", text, numbers)

@@ -1,0 +1,55 @@
+"""Does the answer hang on the prior? Power-scaling sensitivity of the headline estimand (Kallioinen et al. 2024)."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+
+from bayes_causal.checks.base import Check
+from bayes_causal.estimates import Estimand
+from bayes_causal.models.base import Describes, Model
+
+ALPHAS = (0.99, 1.01)
+THRESHOLD = 0.05
+
+
+def prior_sensitivity(model: Model, tree: xr.DataTree) -> Check:
+    """How far the headline moves when the top-level priors, or the likelihood, are raised to a power near one.
+
+    The cumulative Jensen-Shannon distance per unit of log2 power, by Pareto-smoothed importance sampling (doi:10.1007/s11222-023-10366-5).
+    Above 0.05 in the prior: the prior matters. Above in both: prior and data disagree. Above in the prior only: the data say little.
+    """
+    if "log_likelihood" not in tree.children:
+        return Check("prior_sensitivity", None, "warning", "Does not apply: the model has no pointwise likelihood.")
+    headline = model.headline if isinstance(model, Describes) else Estimand()
+    prior = sum(v.values for v in tree["log_prior"].data_vars.values())
+    likelihood = tree["log_likelihood"]["y"].values
+    likelihood = likelihood.reshape(*likelihood.shape[:2], -1).sum(-1)
+    draws = model.effect(tree["posterior"].to_dataset(), Estimand(headline.name, "mean")).transpose("chain", "draw").values
+    draws = draws[:, _kept(draws.shape[1], likelihood.shape[1])]
+    numbers = {"prior": _scaled(draws, np.asarray(prior)), "likelihood": _scaled(draws, likelihood)}
+    moved = numbers["prior"] >= THRESHOLD
+    said = f"Sensitivity to the prior {numbers['prior']:.3f}, to the likelihood {numbers['likelihood']:.3f} (limit {THRESHOLD})."
+    if not moved:
+        return Check("prior_sensitivity", True, "warning", f"The prior hardly matters for the {headline.name}. {said}", numbers)
+    why = "the prior and the data disagree" if numbers["likelihood"] >= THRESHOLD else "the data say little, the prior fills in"
+    text = f"The prior matters for the {headline.name}: {why}. {said} Look at `priors` in the study and state why they are right."
+    return Check("prior_sensitivity", False, "warning", text, numbers)
+
+
+def _kept(have: int, left: int) -> np.ndarray:
+    """Positions of the draws that the thinned likelihood was computed for."""
+    return np.unique(np.linspace(have - 1, 0, left).round().astype(int))
+
+
+def _scaled(draws: np.ndarray, log_density: np.ndarray) -> float:
+    """Sensitivity of (chain, draw) draws to powers of a density with (chain, draw) logs."""
+    from arviz_stats.base import array_stats
+
+    log_density = log_density - log_density.max()
+    weights = []
+    for alpha in ALPHAS:
+        log_weights = array_stats.power_scale_lw(log_density.ravel(), alpha=alpha)
+        weight = np.exp(log_weights - log_weights.max())
+        weights.append((weight / weight.sum()).reshape(log_density.shape))
+    return float(array_stats.power_scale_sense(draws, weights[0], weights[1], *ALPHAS))
