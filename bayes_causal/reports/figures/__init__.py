@@ -1,0 +1,53 @@
+"""One figure a file, each with the same four parts: a caption, `draw`, `alt`, and what they need.
+
+`draw` takes a `RunContent` and returns a Figure, or None where the figure does not apply; `alt` says it in words. `FIGURES` is
+the one list, in the order of the report.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bayes_causal.reports import style
+from bayes_causal.reports.content import RunContent
+from bayes_causal.reports.figures import chains, effect, event_study, groups, methods, predictive, raw_means
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure of the report: its name (and file name), the section it stands in, and how to draw and say it."""
+
+    name: str
+    section: str
+    draw: Callable[[RunContent], Figure | None]
+    alt: Callable[[RunContent], str]
+    caption: str
+
+
+DISTRUSTED = ("verdict", "event-time", "groups", "comparison")
+
+FIGURES = (
+    Drawing("effect", "verdict", effect.draw, effect.alt, effect.CAPTION),
+    Drawing("raw_means", "raw-means", raw_means.draw, raw_means.alt, raw_means.CAPTION),
+    Drawing("event_study", "event-time", event_study.draw, event_study.alt, event_study.CAPTION),
+    Drawing("groups", "groups", groups.draw, groups.alt, groups.CAPTION),
+    Drawing("methods", "comparison", methods.draw, methods.alt, methods.CAPTION),
+    Drawing("posterior_predictive", "diagnostics", predictive.draw, predictive.alt, predictive.CAPTION),
+    Drawing("chains", "diagnostics", chains.draw, chains.alt, chains.CAPTION),
+)
+
+
+def drawn(content: RunContent) -> Iterator[tuple[Drawing, Figure]]:
+    """The figures that apply, in order; those that show effects say so where the result is not reliable."""
+    for drawing in FIGURES:
+        figure = drawing.draw(content)
+        if figure is None:
+            continue
+        if not content.verdict["reliable"] and drawing.section in DISTRUSTED:
+            style.distrust(figure, content.verdict["reasons"])
+        yield drawing, figure

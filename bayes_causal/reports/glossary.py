@@ -1,0 +1,112 @@
+"""What the names in result rows mean: methods, their weights, the handbook's table of tests, the models' equations."""
+
+from __future__ import annotations
+
+METHODS = {
+    "hierarchical_did": "Hierarchical Bayesian DiD",
+    "synthetic_control": "Bayesian synthetic control",
+    "structural_time_series": "Structural time series",
+    "regime_switching": "Regime switching",
+    "twfe": "Two-way fixed effects",
+    "event_study": "Event study (two-way)",
+    "did_2x2": "2×2 DiD",
+    "callaway_santanna": "Callaway–Sant’Anna",
+    "sun_abraham": "Sun–Abraham",
+    "did2s": "Two-stage DiD (Gardner)",
+}
+
+WEIGHTS = {
+    "hierarchical_did": (
+        "weights every treated cell equally; the prior pulls groups towards each other and, weakly, effects towards zero"
+    ),
+    "twfe": (
+        "weights treated cells by the treatment variation left after unit and period effects; with staggered or switching "
+        "treatment some weights can be negative, and then it is not an average of effects when effects differ "
+        "(Goodman-Bacon 2021, doi:10.1016/j.jeconom.2021.03.014)"
+    ),
+    "event_study": (
+        "takes its leads and lags from one two-way regression; where cohorts differ, each coefficient picks up effects from "
+        "other event times (Sun and Abraham 2021, doi:10.1016/j.jeconom.2020.09.006)"
+    ),
+    "did_2x2": "contrasts two averages, before and after, so that every period counts equally and the dates of onset are ignored",
+    "callaway_santanna": (
+        "averages the effects of each cohort in each period, by cohort size, using long differences from the period before onset "
+        "(doi:10.1016/j.jeconom.2020.12.001)"
+    ),
+    "sun_abraham": "averages event studies made cohort by cohort, by each cohort's share (doi:10.1016/j.jeconom.2020.09.006)",
+    "did2s": (
+        "fits unit and period effects on untreated cells only and averages what is left over the treated cells: the weights of "
+        "the headline, without pooling or prior (arXiv:2207.05943)"
+    ),
+}
+
+# The handbook's table: method, what is actually tested, test.
+TESTED = (
+    ("A/B test", "difference in means", "t or z"),
+    ("difference-in-differences", "pre-post change across groups", "regression, t"),
+    ("regression", "treatment coefficient ≠ 0", "t"),
+    ("propensity score matching", "outcome difference after matching", "t / non-parametric"),
+    ("instrumental variables", "effect of instrument on outcome", "t on 2SLS"),
+    ("CausalImpact", "deviation from expected trend", "Bayesian posterior"),
+    ("uplift", "differential effect per individual", "model-based; uplift > 0"),
+)
+
+TESTED_BY = {
+    "randomised_experiment": "A/B test",
+    "hierarchical_did": "difference-in-differences",
+    "regression_model": "regression",
+    "regression_discontinuity": "regression",
+    "regime_switching": "regression",
+    "propensity_model": "propensity score matching",
+    "instrumental_variable": "instrumental variables",
+    "structural_time_series": "CausalImpact",
+    "synthetic_control": "CausalImpact",
+    "heterogeneous_effects": "uplift",
+}
+
+TAKEN_ON_TRUST = {
+    "difference-in-differences": (
+        "that treated and untreated would have moved in parallel without treatment, and that nobody reacted early"
+    ),
+    "regression": "that nothing left out of the regression moves both treatment and outcome",
+    "CausalImpact": "that the controls were untouched by the intervention and keep their relation to the outcome",
+    "instrumental variables": "that the instrument moves the outcome through the treatment alone",
+    "propensity score matching": "that units alike in the covariates are alike in everything else that matters",
+    "A/B test": "that assignment was random and one unit's treatment leaves the others alone",
+    "uplift": "that treatment was as good as random given the covariates",
+}
+
+# Equation lines and what each symbol means, for the models that have them.
+EQUATIONS = {
+    "hierarchical_did": (
+        (
+            "y_it = α_i + γ_t + x_it′β + effect_it + ε_it",
+            "ε_it = ρ ε_i,t−1 + v_it,   v_it ~ N(0, σ²)",
+        ),
+        (
+            ("α_i", "level of unit i: a common level, terms in the unit's own means (correlated random effects), a random rest"),
+            ("γ_t", "period effects, as good as fixed unless a random walk is asked for"),
+            ("effect_it", "zero on untreated cells; on treated cells what the option “effect” says"),
+            ("ρ, σ", "persistence and size of the errors; ρ is 0 with iid errors"),
+        ),
+    ),
+}
+
+OPTIONS = {
+    ("effect", "constant"): "one effect τ for every treated cell",
+    ("effect", "group"): "one effect per group, τ_g = τ + ω z_g: groups are pooled as far as they resemble each other",
+    (
+        "effect",
+        "event_time",
+    ): "effects by periods since onset, a random walk over lags and another over leads; the period before onset is zero",
+    ("effect", "cohort_time"): "an effect for every cohort and period, shrunk to event-time means",
+    ("errors", "ar1"): "errors of a unit are correlated from period to period",
+    ("errors", "iid"): "errors are independent",
+    ("time_effects", "fixed"): "period effects are as good as fixed",
+    ("time_effects", "random_walk"): "period effects follow a random walk",
+}
+
+
+def method_label(name: str) -> str:
+    """A method's name for people; a name without an entry has its underscores read as spaces."""
+    return METHODS.get(name, name.replace("_", " "))
