@@ -1,0 +1,12 @@
+from .catalogue import BASELINES as BASELINES
+from .catalogue import run as run
+from .cohort_averages import att_gt as att_gt
+from .cohort_averages import callaway_santanna as callaway_santanna
+from .decomposition import bacon as bacon
+from .decomposition import bacon_summary as bacon_summary
+from .decomposition import twfe_weights as twfe_weights
+from .fixed_effects import twfe as twfe
+from .interaction_weighted import sun_abraham as sun_abraham
+from .leads_and_lags import event_study as event_study
+from .two_by_two import did_2x2 as did_2x2
+from .two_stage import did2s as did2s

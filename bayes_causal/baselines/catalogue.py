@@ -1,0 +1,235 @@
+"""Every baseline by the name study files use, and `run`, which asks them all. Importing this loads no baseline; an entry does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib import import_module
+from inspect import signature
+from typing import TYPE_CHECKING, Any
+
+from bayes_causal.errors import EstimandError, MissingExtraError, StudyError, closest
+from bayes_causal.estimates import Estimand, Estimate, not_applicable
+
+if TYPE_CHECKING:
+    from bayes_causal.data.panel import Panel
+
+NOT_OPTIONS = ("panel", "by", "estimand", "level")
+Entries = str | Sequence[str | Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class BaselineEntry:
+    """One baseline.
+
+    Attributes
+    ----------
+    name, module : str
+        The function, and the module it lives in.
+    kind : str
+        Kind of data it takes.
+    line, assumes, tested : str
+        What it is, what it takes for granted, and what its p-value tests, in a line each.
+    estimands : names of estimands it answers
+    by : dimensions it breaks an answer down by
+    packages : optional packages it needs, from the extra 'baselines'
+    default : bool
+        Part of ``baselines: default``.
+    """
+
+    name: str
+    module: str
+    kind: str
+    line: str
+    assumes: str
+    tested: str
+    estimands: tuple[str, ...] = ("att",)
+    by: tuple[str, ...] = ()
+    packages: tuple[str, ...] = ()
+    default: bool = True
+
+    def load(self) -> Any:
+        """The function."""
+        return getattr(import_module(f"bayes_causal.baselines.{self.module}"), self.name)
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """Keyword arguments that a study may set."""
+        return tuple(k for k in signature(self.load()).parameters if k not in NOT_OPTIONS)
+
+
+PARALLEL = "without treatment, treated and untreated units would have moved in parallel; no anticipation"
+BASELINES: dict[str, BaselineEntry] = {
+    entry.name: entry
+    for entry in (
+        BaselineEntry(
+            "twfe",
+            "fixed_effects",
+            "panel",
+            "two-way fixed effects: one coefficient on the number of active treatments, or one a group without pooling",
+            f"{PARALLEL}; one effect for all cells",
+            "the coefficient is zero (t, clusters − 1 degrees of freedom)",
+            ("att", "cumulative"),
+            ("group",),
+            ("pyfixest",),
+        ),
+        BaselineEntry(
+            "event_study",
+            "leads_and_lags",
+            "panel",
+            "two-way fixed effects with leads and lags of each treatment, the period before onset as reference",
+            f"{PARALLEL}; one effect an event time for all cohorts",
+            "the coefficients of the lags are zero (t); those of the leads jointly (F)",
+            by=("event_time",),
+            packages=("pyfixest",),
+        ),
+        BaselineEntry(
+            "did_2x2",
+            "two_by_two",
+            "panel",
+            "one two-by-two comparison a group, for groups with all four cells",
+            f"{PARALLEL}; no other treatment of the same units meanwhile",
+            "pre-post changes of treated and controls are equal (Welch's t)",
+            by=("group",),
+        ),
+        BaselineEntry(
+            "callaway_santanna",
+            "cohort_averages",
+            "panel",
+            "Callaway-Sant'Anna: effects of each cohort in each period against units without treatment, averaged",
+            f"{PARALLEL}, given covariates where there are any; treatment stays on",
+            "the average of cohort-period effects is zero (t); all pre-treatment ones jointly (chi-square)",
+            by=("event_time", "cohort", "time"),
+        ),
+        BaselineEntry(
+            "sun_abraham",
+            "interaction_weighted",
+            "panel",
+            "Sun-Abraham: fixed effects with one effect a cohort and event time, averaged by cohort size",
+            f"{PARALLEL}; treatment stays on; there are never-treated units",
+            "the weighted average of cohort-specific coefficients is zero (t)",
+            by=("event_time", "cohort"),
+        ),
+        BaselineEntry(
+            "did2s",
+            "two_stage",
+            "panel",
+            "two-stage (Gardner): fixed effects from untreated cells, then the mean of what is left in treated cells",
+            f"{PARALLEL} in all periods; treatment stays on",
+            "the mean of outcome minus predicted untreated outcome is zero (t, both stages in the error)",
+            by=("event_time", "cohort", "time"),
+        ),
+    )
+}
+
+
+def run(
+    panel: Panel,
+    names: Entries = "default",
+    estimands: Estimand | Sequence[Estimand] | None = None,
+    *,
+    level: float = 0.9,
+) -> list[Estimate]:
+    """Ask baselines.
+
+    Parameters
+    ----------
+    names : "default", "none", a name, or a list of names and ``{name: {option: value}}``
+    estimands : Estimand or sequence, optional
+        What is asked. One estimand means the overall answer and every breakdown a baseline has; a list means exactly its
+        members. The rows take over its scale. Default: the overall att with every breakdown.
+    level : float
+        Nominal probability of the intervals.
+
+    Returns
+    -------
+    list of Estimate
+        Per baseline the overall answer first. One that does not apply, or whose library failed, gives one row without a
+        value and with ``extra["reason"]``; so does, under "default", one whose package is missing.
+
+    Raises
+    ------
+    StudyError
+        Baselines or options that do not exist, all in one message.
+    MissingExtraError
+        A baseline was asked for by name and its package is not installed.
+    """
+    entries = resolve(names)
+    problems = list(refused(entries))
+    if problems:
+        raise StudyError(problems)
+    asked = [estimands] if isinstance(estimands, Estimand) else list(estimands or [Estimand("att")])
+    alone = estimands is None or isinstance(estimands, Estimand)
+    answers: list[Estimate] = []
+    for name, options in entries:
+        try:
+            answers += _ask(BASELINES[name], panel, options, asked, alone, level)
+        except MissingExtraError as missing:
+            if names != "default":
+                raise
+            answers.append(_none(panel, name, asked[0], str(missing), level))
+    return answers
+
+
+def resolve(names: Entries) -> list[tuple[str, dict[str, Any]]]:
+    """Names and options that a study's `baselines` stands for."""
+    if names == "default":
+        return [(name, {}) for name, entry in BASELINES.items() if entry.default]
+    if isinstance(names, str):
+        return [] if names == "none" else [(names, {})]
+    pairs = [{entry: {}} if isinstance(entry, str) else entry for entry in names]
+    return [(name, dict(options or {})) for pair in pairs for name, options in pair.items()]
+
+
+def refused(entries: Sequence[tuple[str, Mapping[str, Any]]]) -> Iterator[str]:
+    """What is wrong with names and options, one sentence each."""
+    for name, options in entries:
+        if name not in BASELINES:
+            yield f"baseline '{name}' does not exist{closest(name, BASELINES)}"
+            continue
+        valid = BASELINES[name].options
+        for option in options:
+            if option not in valid:
+                yield f"baseline '{name}' has no option '{option}'{closest(option, valid)}"
+
+
+def _ask(
+    entry: BaselineEntry, panel: Panel, options: Mapping[str, Any], asked: Sequence[Estimand], alone: bool, level: float
+) -> list[Estimate]:
+    if panel_kind(panel) != entry.kind:
+        return [_none(panel, entry.name, asked[0], f"{entry.name} takes data of kind '{entry.kind}'", level)]
+    known = [e for e in asked if e.name in entry.estimands and (e.by is None or e.by in entry.by)]
+    if not known:
+        reports = f"{' and '.join(entry.estimands)}, overall" + (f" and by {', '.join(entry.by)}" if entry.by else "")
+        reason = f"{entry.name} answers {reports}; asked was {', '.join(map(str, asked))}"
+        return [_none(panel, entry.name, asked[0], reason, level)]
+    if alone:
+        breakdowns = [by for by in entry.by if by != "group" or panel.has_groups]
+        known = [replace(known[0], by=by) for by in dict.fromkeys([known[0].by, *breakdowns])]
+    answers: list[Estimate] = []
+    for estimand in known:
+        answers.append(_answer(entry, panel, options, estimand, level))
+        if "reason" in answers[-1].extra and answers[-1].value.ndim == 0:
+            return answers[-1:] if len(answers) == 1 else answers
+    return answers
+
+
+def _answer(entry: BaselineEntry, panel: Panel, options: Mapping[str, Any], estimand: Estimand, level: float) -> Estimate:
+    function = entry.load()
+    kind = {"estimand": estimand.name} if "estimand" in signature(function).parameters else {}
+    try:
+        answer: Estimate = function(panel, by=estimand.by, level=level, **kind, **options)
+    except EstimandError as error:
+        return _none(panel, entry.name, estimand, str(error), level)
+    return replace(answer, estimand=replace(answer.estimand, scale=estimand.scale))
+
+
+def panel_kind(data: Any) -> str:
+    """The kind of data a container holds, as study files call it."""
+    return {"Panel": "panel", "TimeSeries": "time_series", "MultiSeries": "multi_series", "CrossSection": "cross_section"}[
+        type(data).__name__
+    ]
+
+
+def _none(panel: Panel, name: str, estimand: Estimand, reason: str, level: float) -> Estimate:
+    return not_applicable(estimand, name, reason, level=level, unit=panel.outcome_name)
