@@ -65,8 +65,7 @@ def needs_extra(extra: str, package: str | None = None) -> MissingExtraError:
         The package itself, where it is not called as the extra is.
     """
     return MissingExtraError(
-        f"{package or extra} is not installed. It comes with the extra '{extra}': "
-        f"pip install 'bayes-causal[{extra}]'"
+        f"{package or extra} is not installed. It comes with the extra '{extra}': pip install 'bayes-causal[{extra}]'"
     )
 
 

@@ -185,7 +185,9 @@ def from_draws(
     if rope is not None:
         low, high = rope
         table["prob_rope"] = ((draws >= low) & (draws <= high)).mean(sample)
-    return Estimate(estimand, method, "bayesian", table, level, "credible", unit, draws, {"interval": interval} | dict(extra or {}))
+    return Estimate(
+        estimand, method, "bayesian", table, level, "credible", unit, draws, {"interval": interval} | dict(extra or {})
+    )
 
 
 def from_normal(
@@ -226,7 +228,9 @@ def from_normal(
         "upper": value + q * std_error,
         "p_value": p_value,
     } | overrides
-    table = xr.Dataset({k: (dims, np.broadcast_to(np.asarray(v, float), value.shape)) for k, v in columns.items()}, coords=dict(coords or {}))
+    table = xr.Dataset(
+        {k: (dims, np.broadcast_to(np.asarray(v, float), value.shape)) for k, v in columns.items()}, coords=dict(coords or {})
+    )
     return Estimate(estimand, method, "frequentist", table, level, "confidence", unit, None, dict(extra or {}))
 
 
@@ -240,7 +244,8 @@ def not_applicable(estimand: Estimand, method: str, reason: str, *, level: float
 def compare(estimates: Iterable[Estimate]) -> pd.DataFrame:
     """Every answer to one question, side by side.
 
-    The first estimate is the headline; ``difference_in_se`` is each value's distance from it in the larger of the two standard errors.
+    The first estimate is the headline; ``difference_in_se`` is each value's distance from it in the larger of the two
+    standard errors.
 
     Returns
     -------

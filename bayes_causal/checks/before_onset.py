@@ -26,8 +26,8 @@ SEED = 20_211_105
 def pretrend(model: Model, tree: xr.DataTree, *, bound: float | None = None, level: float = 0.9) -> Check:
     """Posterior of the leads: effects before the treatment, which parallel trends say are zero.
 
-    A model without leads is fitted again with them. The equivalence statement is the posterior probability that every lead lies within
-    `bound` units of the outcome, by default a tenth of the sd of untreated cells.
+    A model without leads is fitted again with them. The equivalence statement is the posterior probability that every lead
+    lies within `bound` units of the outcome, by default a tenth of the sd of untreated cells.
     """
     if not isinstance(model, PanelModel):
         return _not_for("pretrend")
@@ -52,8 +52,8 @@ def pretrend(model: Model, tree: xr.DataTree, *, bound: float | None = None, lev
     table = [r["by"] | {k: r[k] for k in ("value", "std_error", "lower", "upper")} for r in answer.rows()]
     if not with_leads.leads_identified():  # type: ignore[attr-defined]
         text = (
-            "Not identified: without never-treated units, a trend before the treatment cannot be told from time effects; the leads "
-            "below come from the prior. Parallel trends rest on argument alone here."
+            "Not identified: without never-treated units, a trend before the treatment cannot be told from time effects; the "
+            "leads below come from the prior. Parallel trends rest on argument alone here."
         )
         return Check("pretrend", None, "warning", text, numbers, table)
     unit = model.unit if isinstance(model, Describes) else ""
@@ -65,7 +65,9 @@ def pretrend(model: Model, tree: xr.DataTree, *, bound: float | None = None, lev
     # Of K intervals a share of 1 − level misses zero by chance; two sds above that is more than chance.
     expected = (1 - level) * outside.size
     passed = outside.sum() <= expected + 2 * np.sqrt(expected * level)
-    verdict = "No sign of different trends before the treatment." if passed else "Treated units moved differently before the treatment."
+    verdict = (
+        "No sign of different trends before the treatment." if passed else "Treated units moved differently before the treatment."
+    )
     return Check("pretrend", bool(passed), "warning", f"{verdict} {said}", numbers, table)
 
 
@@ -104,7 +106,10 @@ def placebo_time(model: Model, tree: xr.DataTree, *, periods: int | None = None,
 
 
 def placebo_panel(panel: Panel, periods: int | None = None) -> tuple[Panel, int] | str:
-    """The panel before any treatment, treated in the last `periods` before the real onset, and that number; or why there is none."""
+    """The panel before any treatment, treated in the last `periods` before the real onset, and that number.
+
+    Or why there is none.
+    """
     period = panel.dataset["period"].values
     onset = np.where(panel.ever_treated, panel.first_period, np.iinfo(np.int64).max)
     before = (period[None, :] < onset[:, None]) & panel.observed
@@ -118,9 +123,8 @@ def placebo_panel(panel: Panel, periods: int | None = None) -> tuple[Panel, int]
     if not (treatment & before).any():
         return f"no treated unit is observed for more than {length} periods before its first treatment"
     placebo = panel.replace_treatment(treatment[..., None], ["placebo"]).mask(panel.observed & ~before)
-    seen = placebo.observed.any(1)
-    times = placebo.observed.any(0)
-    return placebo.select(units=seen, times=times), length
+    seen = placebo.observed
+    return placebo.select(units=np.asarray(seen.any(1)), times=np.asarray(seen.any(0))), length
 
 
 def selection(model: Model, tree: xr.DataTree) -> Check:
@@ -148,7 +152,7 @@ def selection(model: Model, tree: xr.DataTree) -> Check:
     said = f"Before treatment, treated units differ from untreated ones in level by {gap:.3g} ({gap / panel.scale:.2f} sds)"
     dip = recent - past
     if np.isfinite(dip).sum() < 3:
-        text = f"{said}; unit effects take levels out. Too few treated units are observed long enough to look for a dip before onset."
+        text = f"{said}; unit effects take levels out. Too few treated units have a past long enough to look for a dip."
         return Check("selection", None, "warning", text, numbers)
     change, se = _mean_and_error(dip)
     numbers |= {"change_before_onset": change, "change_se": se, "change_in_se": change / se if se > 0 else 0.0}

@@ -52,7 +52,9 @@ CHECKS: dict[str, CheckEntry] = {
 }
 
 
-def check(model: Model, tree: xr.DataTree, names: str | Sequence[str | Mapping[str, Mapping[str, Any]]] = "default") -> list[Check]:
+def check(
+    model: Model, tree: xr.DataTree, names: str | Sequence[str | Mapping[str, Mapping[str, Any]]] = "default"
+) -> list[Check]:
     """Run checks on a model and its tree.
 
     Parameters
@@ -75,4 +77,5 @@ def check(model: Model, tree: xr.DataTree, names: str | Sequence[str | Mapping[s
     unknown = [f"check '{n}' does not exist{closest(n, CHECKS)}" for n in asked if n not in CHECKS]
     if unknown:
         raise StudyError(unknown)
-    return [CHECKS[n].load()(model, tree, **options) for n, options in ({"convergence": {}} | asked).items()]
+    asked = {"convergence": {}} | asked
+    return [CHECKS[n].load()(model, tree, **options) for n, options in asked.items()]

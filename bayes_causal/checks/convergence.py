@@ -29,7 +29,9 @@ def convergence(model: Model, tree: xr.DataTree, *, rhat: float = RHAT, ess: flo
     if not worst_rhat < rhat:
         failures.append(f"R-hat reaches {worst_rhat:.3f} (limit {rhat}): the chains have not mixed")
     if not min(worst_bulk, worst_tail) > ess:
-        failures.append(f"only {min(worst_bulk, worst_tail):.0f} effective draws for the worst parameter (at least {ess:.0f} needed)")
+        failures.append(
+            f"only {min(worst_bulk, worst_tail):.0f} effective draws for the worst parameter (at least {ess:.0f} needed)"
+        )
     if numbers.get("divergent_share", 0.0) > DIVERGENT:
         failures.append(f"{numbers['divergences']:.0f} divergent draws: part of the posterior was not reached")
     if numbers.get("min_ebfmi", 1.0) < EBFMI:
@@ -69,7 +71,7 @@ def parameter_table(tree: xr.DataTree) -> list[dict[str, Any]]:
             "ess_tail": array_stats.ess(flat, method="tail", prob=(0.05, 0.95)),
             "mcse_mean": array_stats.mcse(flat, method="mean"),
         }
-        labels = [_label(str(name), x, dims, k) for k in moving]
+        labels = [_label(str(name), x, dims, int(k)) for k in moving]
         values = np.column_stack([np.atleast_1d(v) for v in columns.values()])
         rows += [{"parameter": p, **dict(zip(columns, map(float, v), strict=True))} for p, v in zip(labels, values, strict=True)]
     return rows
@@ -86,7 +88,7 @@ def _energy(tree: xr.DataTree) -> dict[str, float]:
     from arviz_stats.base import array_stats
 
     stats = tree["sample_stats"]
-    numbers = {}
+    numbers: dict[str, float] = {}
     if "diverging" in stats:
         numbers |= {"divergences": float(stats["diverging"].sum()), "divergent_share": float(stats["diverging"].mean())}
     if "energy" in stats:

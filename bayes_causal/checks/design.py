@@ -1,4 +1,7 @@
-"""What the design can carry: identification, power, clusters, overlap, weights of two-way fixed effects, the shift of a logarithm."""
+"""What the design can carry.
+
+Identification, power, clusters, overlap, weights of two-way fixed effects, the shift of a logarithm.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,11 @@ def identification(model: Model, tree: xr.DataTree) -> Check:
     numbers = {"overall": float(overall[0]), "groups": len(labels), "groups_not_identified": len(lost)}
     if overall[0] and not lost:
         return Check("identification", True, "warning", "The data identify the average effect and every group's own.", numbers)
-    which = "" if not lost else f"groups {', '.join(lost[:8])}{', …' if len(lost) > 8 else ''} have no effect of their own in the data"
+    which = (
+        ""
+        if not lost
+        else f"groups {', '.join(lost[:8])}{', …' if len(lost) > 8 else ''} have no effect of their own in the data"
+    )
     whole = "" if overall[0] else "the average effect leans on the prior through groups that the data do not identify"
     text = "; ".join(w for w in (whole, which) if w)
     text = f"{text[0].upper()}{text[1:]}: their cells coincide with unit, time or other groups' effects. The prior pools them."
@@ -49,7 +56,9 @@ def mde(model: Model, tree: xr.DataTree, *, level: float = 0.9) -> Check:
         numbers["mde_in_sd"] = smallest / model.panel.scale
         treated, cells = model.panel.counts["treated_cells"], model.panel.counts["cells"] - model.panel.counts["missing_cells"]
         numbers |= {"treated_share": treated / cells}
-        text += f" ({numbers['mde_in_sd']:.2f} sds of the outcome; {treated:,} of {cells:,} cells are treated, {treated / cells:.1%})"
+        text += (
+            f" ({numbers['mde_in_sd']:.2f} sds of the outcome; {treated:,} of {cells:,} cells are treated, {treated / cells:.1%})"
+        )
     return Check("mde", None, "info", f"{text}. Smaller effects can be there and not show.", numbers)
 
 
@@ -67,7 +76,7 @@ def few_clusters(model: Model, tree: xr.DataTree) -> Check:
         text = f"{clusters:,} clusters, {treated:,} of them treated: enough for cluster-robust standard errors."
         return Check("few_clusters", True, "warning", text, numbers)
     text = (
-        f"{clusters} clusters, {treated} of them treated: too few for the usual clustered standard errors. Read the frequentist rows by "
+        f"{clusters} clusters, {treated} of them treated: too few for the usual clustered errors. Read the frequentist rows by "
         "CR3, wild cluster bootstrap and randomisation inference; the posterior's error model carries more of the weight."
     )
     if clusters < columns:
@@ -87,14 +96,17 @@ def overlap(model: Model, tree: xr.DataTree) -> Check:
     if share == 0:
         return Check("overlap", True, "info", "No cell is under two treatments at once.", numbers)
     text = (
-        f"{share:.0%} of treated cells are under two treatments or more (at most {active.max()}). The model takes their effects to add "
+        f"{share:.0%} of treated cells are under two treatments or more (at most {active.max()}). The model takes effects to add "
         "up; the att is of all active treatments together."
     )
     return Check("overlap", None, "info", text, numbers)
 
 
 def twfe_weights(model: Model, tree: xr.DataTree) -> Check:
-    """The weights with which a two-way fixed effects regression averages effects; some can be negative under staggered treatment."""
+    """The weights with which a two-way fixed effects regression averages effects.
+
+    Some can be negative under staggered treatment.
+    """
     from bayes_causal.baselines.decomposition import twfe_weights as weights_of
 
     if not isinstance(model, PanelModel):
@@ -119,8 +131,8 @@ def twfe_weights(model: Model, tree: xr.DataTree) -> Check:
 def log_shift(model: Model, tree: xr.DataTree) -> Check:
     """Whether the effect on log(1 + x) hangs on the one. With zeros in x, the size of that shift decides between margins.
 
-    Chen & Roth 2024, doi:10.1093/qje/qjad054: such effects are not percentages. Shown is the two-way fixed effects coefficient under
-    log(c + x) for c = 0.1, 1, 10, a fast stand-in for refitting.
+    Chen & Roth 2024, doi:10.1093/qje/qjad054: such effects are not percentages. Shown is the two-way fixed effects
+    coefficient under log(c + x) for c = 0.1, 1, 10, a fast stand-in for refitting.
     """
     if not isinstance(model, PanelModel):
         return _not_for("log_shift")
@@ -140,7 +152,11 @@ def log_shift(model: Model, tree: xr.DataTree) -> Check:
     passed = bool(spread <= 0.5 * base)
     listed = ", ".join(f"{v:.3g} with log({c:g} + x)" for c, v in effects.items())
     text = f"{zeros:.0%} of cells are zero. The effect is {listed}"
-    text += ": it hardly depends on the shift." if passed else ": it depends on the shift, so it is no percentage. Look at the outcome itself too."
+    text += (
+        ": it hardly depends on the shift."
+        if passed
+        else ": it depends on the shift, so it is no percentage. Look at the outcome itself too."
+    )
     return Check("log_shift", passed, "warning", text, numbers)
 
 

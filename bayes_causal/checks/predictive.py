@@ -18,13 +18,14 @@ SPIKE = 0.01
 def posterior_predictive(model: Model, tree: xr.DataTree) -> Check:
     """Statistics of replicated data against the observed ones: spread, tails, skew, mass at the lowest value, autocorrelation.
 
-    A statistic outside all but 1 % of the replicates is a feature of the data that the model does not have. Whether it matters for
-    the effect depends on the feature: autocorrelation does, for its interval; a spike at zero does where effects work through it.
+    A statistic outside all but 1 % of the replicates is a feature of the data that the model does not have. Whether it
+    matters for the effect depends on the feature: autocorrelation does, for its interval; a spike at zero does where effects
+    work through it.
     """
     if "posterior_predictive" not in tree.children or "y" not in tree["observed_data"]:
         return Check("posterior_predictive", None, "warning", "Does not apply: the model draws no replicated data.")
-    observed = tree["observed_data"]["y"].values.ravel()
-    replicated = tree["posterior_predictive"]["y"].values
+    observed = tree["observed_data"].to_dataset()["y"].values.ravel()
+    replicated = tree["posterior_predictive"].to_dataset()["y"].values
     replicated = replicated.reshape(-1, observed.size)
     units = tree["observed_data"].coords.get("unit_of_row")
     starts = None if units is None else np.r_[True, units.values[1:] != units.values[:-1]]
@@ -81,7 +82,8 @@ def prior_predictive(model: Model, tree: xr.DataTree) -> Check:
     }
     distance = abs(float(posterior.value - prior.value)) / float(prior.std_error)
     numbers["distance_in_prior_sd"] = distance
-    span = f"Before the data, the model held effects from {numbers['prior_lower']:.3g} to {numbers['prior_upper']:.3g} {unit} possible"
+    low, high = numbers["prior_lower"], numbers["prior_upper"]
+    span = f"Before the data, the model held effects from {low:.3g} to {high:.3g} {unit} possible"
     if distance > 3:
         text = f"{span} (90 %); the posterior mean lies {distance:.1f} prior sds away: the prior and the data disagree."
         return Check("prior_predictive", False, "warning", text, numbers)

@@ -16,14 +16,15 @@ THRESHOLD = 0.05
 def prior_sensitivity(model: Model, tree: xr.DataTree) -> Check:
     """How far the headline moves when the top-level priors, or the likelihood, are raised to a power near one.
 
-    The cumulative Jensen-Shannon distance per unit of log2 power, by Pareto-smoothed importance sampling (doi:10.1007/s11222-023-10366-5).
-    Above 0.05 in the prior: the prior matters. Above in both: prior and data disagree. Above in the prior only: the data say little.
+    The cumulative Jensen-Shannon distance per unit of log2 power, by Pareto-smoothed importance sampling
+    (doi:10.1007/s11222-023-10366-5). Above 0.05 in the prior: the prior matters. Above in both: prior and data disagree.
+    Above in the prior only: the data say little.
     """
     if "log_likelihood" not in tree.children:
         return Check("prior_sensitivity", None, "warning", "Does not apply: the model has no pointwise likelihood.")
     headline = model.headline if isinstance(model, Describes) else Estimand()
     prior = sum(v.values for v in tree["log_prior"].data_vars.values())
-    likelihood = tree["log_likelihood"]["y"].values
+    likelihood = tree["log_likelihood"].to_dataset()["y"].values
     likelihood = likelihood.reshape(*likelihood.shape[:2], -1).sum(-1)
     draws = model.effect(tree["posterior"].to_dataset(), Estimand(headline.name, "mean")).transpose("chain", "draw").values
     draws = draws[:, _kept(draws.shape[1], likelihood.shape[1])]

@@ -56,4 +56,4 @@ def refuse_settings(**counts: int) -> None:
 
 
 def _positive(value: Any) -> bool:
-    return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and value >= 1
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and int(value) >= 1

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -18,6 +19,7 @@ from bayes_causal.inference.tree import assemble
 from bayes_causal.models.base import Collapsible, Model
 
 PRIOR_DRAWS = 1000
+LIKELIHOOD_DRAWS = 1000
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class Auto:
 
     def choose(self, model: Model) -> tuple[Engine, str]:
         """The engine for a model, and why."""
-        counts = {"draws": self.draws, "warmup": self.warmup, "chains": self.chains}
+        counts: dict[str, Any] = {"draws": self.draws, "warmup": self.warmup, "chains": self.chains}
         if isinstance(model, Collapsible):
             return Collapsed(**counts), "the model has a collapsed form: all but its few scales is integrated out exactly"
         return NumpyroNuts(**counts), "NUTS on the NumPyro twin: the default for a model without a collapsed form"
@@ -66,13 +68,18 @@ def fit(model: Model, engine: Engine | Auto | None = None, *, seed: int) -> xr.D
         draws = engine.sample(model, seed=seed)
     with _timed(seconds, "generating"):
         prior = generate.prior_sites(model, PRIOR_DRAWS, seed)
-        chains = shape_of(draws.sites)[0]
-        kept = generate.thin(draws.sites, max(1, generate.VALUES // (_pieces(model) * chains)))
+        kept = generate.thin(draws.sites, max(1, LIKELIHOOD_DRAWS // shape_of(draws.sites)[0]))
         pointwise = generate.log_likelihood(model, generate.flat(kept))
         log_prior = generate.log_prior(model, generate.flat(kept))
         predicted = generate.replicates(model, generate.flat(draws.sites), generate.REPLICATES, seed)
         prior_predicted = generate.replicates(model, prior, generate.REPLICATES // 2, seed + 1)
-    path = {"name": engine.name, "reason": reason, "path": draws.path, "numbers": dict(draws.numbers), "settings": engine.settings()}
+    path = {
+        "name": engine.name,
+        "reason": reason,
+        "path": draws.path,
+        "numbers": dict(draws.numbers),
+        "settings": engine.settings(),
+    }
     return assemble(
         model,
         draws.sites,
@@ -91,12 +98,6 @@ def shape_of(sites: Mapping[str, np.ndarray]) -> tuple[int, int]:
     """(chains, draws a chain) of sites (chain, draw, ...)."""
     chains, draws = next(iter(sites.values())).shape[:2]
     return chains, draws
-
-
-def _pieces(model: Model) -> int:
-    """How many independent pieces the log likelihood has: units where the model has them."""
-    units = model.coords().get("unit")
-    return max(1, len(units) if units is not None else 1000)
 
 
 @contextmanager

@@ -1,4 +1,7 @@
-"""What a model and its draws imply: prior draws, log prior, pointwise likelihood, replicated data. Works for any model with twins."""
+"""What a model and its draws imply: prior draws, log prior, pointwise likelihood, replicated data.
+
+Works for any model with twins.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +40,10 @@ def prior_sites(model: Model, n: int, seed: int) -> dict[str, np.ndarray]:
 
 
 def replicates(model: Model, sites: Mapping[str, np.ndarray], n: int, seed: int) -> np.ndarray | None:
-    """(at most n, *observed dims) outcomes in natural units drawn from flat sites; None for a model without a single outcome `y`."""
+    """(at most n, *observed dims) outcomes in natural units drawn from flat sites.
+
+    None for a model without a single outcome `y`.
+    """
     have = next(iter(sites.values())).shape[0]
     pick = np.unique(np.linspace(0, have - 1, min(n, have)).round().astype(int))
     chosen = {k: v[pick] for k, v in sites.items()}

@@ -89,7 +89,8 @@ def assemble(
         "sample_stats": dataset(model, stats, sample),
         "prior": dataset(model, natural({k: v[None] for k, v in prior.items()}), sample),
         "log_prior": xr.Dataset(
-            {k: (sample, v.reshape(kept)) for k, v in log_prior.items()}, {d: np.arange(n) for d, n in zip(sample, kept, strict=True)}
+            {k: (sample, v.reshape(kept)) for k, v in log_prior.items()},
+            {d: np.arange(n) for d, n in zip(sample, kept, strict=True)},
         ),
         "constant_data": model.constant_data() if isinstance(model, Describes) else xr.Dataset(),
     }
@@ -102,11 +103,11 @@ def assemble(
     observed = model.observed() if isinstance(model, Simulates) else None
     groups["observed_data"] = xr.Dataset() if observed is None else observed.to_dataset(name="y")
     rest = tuple(str(d) for d in observed.dims) if observed is not None else None
-    for name, values in (("posterior_predictive", predicted), ("prior_predictive", prior_predicted)):
-        if values is not None:
-            own = rest or tuple(f"y_dim_{k}" for k in range(values.ndim - 1))
-            labels = {d: np.arange(n) for d, n in zip(sample, (1, len(values)), strict=True)}
-            groups[name] = xr.Dataset({"y": ((*sample, *own), values[None])}, labels)
+    for name, outcomes in (("posterior_predictive", predicted), ("prior_predictive", prior_predicted)):
+        if outcomes is not None:
+            own = rest or tuple(f"y_dim_{k}" for k in range(outcomes.ndim - 1))
+            labels = {d: np.arange(n) for d, n in zip(sample, (1, len(outcomes)), strict=True)}
+            groups[name] = xr.Dataset({"y": ((*sample, *own), outcomes[None])}, labels)
     tree = xr.DataTree.from_dict(groups)
     tree.attrs[ATTRIBUTE] = json.dumps(_record(model, groups["observed_data"], record), default=_jsonable)
     validate(tree)
@@ -123,12 +124,20 @@ def info(tree: xr.DataTree) -> dict[str, Any]:
 def validate(tree: xr.DataTree) -> None:
     """Raise TreeError, listing every departure from the schema.
 
-    The schema: the required groups are there; posterior, prior, sample_stats, log_prior and log_likelihood variables lead with chain
-    and draw; numbers are finite in the posterior; the root attribute holds its keys.
+    The schema: the required groups are there; posterior, prior, sample_stats, log_prior and log_likelihood variables lead
+    with chain and draw; numbers are finite in the posterior; the root attribute holds its keys.
     """
     problems = [f"group '{g}' is missing" for g in REQUIRED if g not in tree.children]
     problems += [f"group '{g}' is not part of the schema" for g in tree.children if g not in GROUPS]
-    for group in ("posterior", "prior", "sample_stats", "log_prior", "log_likelihood", "posterior_predictive", "prior_predictive"):
+    for group in (
+        "posterior",
+        "prior",
+        "sample_stats",
+        "log_prior",
+        "log_likelihood",
+        "posterior_predictive",
+        "prior_predictive",
+    ):
         if group in tree.children:
             for name, variable in tree[group].data_vars.items():
                 if variable.dims[:2] != ("chain", "draw"):
@@ -160,15 +169,19 @@ def load(path: str | Path) -> xr.DataTree:
     path = Path(path)
     if not path.exists():
         raise TreeError(f"there is no tree at {path}")
-    engine: Any = "zarr" if path.suffix == ".zarr" else "h5netcdf"
-    with xr.open_datatree(path, engine=engine, **({"consolidated": False} if engine == "zarr" else {})) as opened:
+    how: dict[str, Any] = {"engine": "zarr", "consolidated": False} if path.suffix == ".zarr" else {"engine": "h5netcdf"}
+    with xr.open_datatree(path, **how) as opened:
         tree = opened.load()
     validate(tree)
     return tree
 
 
+save_tree, load_tree = save, load
+"""The same under the names that the top of the package gives them."""
+
+
 def _record(model: Model, observed: xr.Dataset, record: Mapping[str, Any]) -> dict[str, Any]:
-    options = {}
+    options: dict[str, Any] = {}
     if is_dataclass(model):
         options = {f.name: getattr(model, f.name) for f in fields(model) if _is_plain(getattr(model, f.name))}
     priors = getattr(model, "priors", None)

@@ -73,7 +73,7 @@ class Natural(Protocol):
     """A model that reports other quantities than its sampled sites, or in other units."""
 
     def natural(self, sites: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Reported quantities (chain, draw, ...) in units of the outcome from sites (chain, draw, ...) on the standardised scale."""
+        """Reported quantities (..., *dims) in units of the outcome from sites (..., *dims) on the standardised scale."""
         ...
 
 

@@ -13,7 +13,7 @@ NOT_OPTIONS = ("self", "panel", "series", "data", "priors")
 
 @dataclass(frozen=True)
 class ModelEntry:
-    """One model: where it lives, what data it takes, what it is for in a line."""
+    """One model: where it lives, what data it takes, what it is for, what it takes for granted and answers, in a line each."""
 
     name: str
     module: str
@@ -21,6 +21,9 @@ class ModelEntry:
     kind: str
     line: str
     tested: str
+    assumes: str
+    estimands: tuple[str, ...]
+    by: tuple[str, ...] = ()
 
     def load(self) -> Any:
         """The model's class."""
@@ -32,7 +35,7 @@ class ModelEntry:
         return tuple(k for k in signature(self.load().__init__).parameters if k not in NOT_OPTIONS)
 
     @property
-    def priors(self) -> Mapping[str, float]:
+    def priors(self) -> Mapping[str, Any]:
         """Fields of the model's `Priors`, and their defaults."""
         return {f.name: f.default for f in fields(self.priors_class())}
 
@@ -55,6 +58,9 @@ MODELS: dict[str, ModelEntry] = {
             "panel",
             "hierarchical difference-in-differences: many, overlapping, reversible treatments, effects partially pooled",
             "difference-in-differences",
+            "parallel trends given covariates; no anticipation; no interference between units; selection on levels only",
+            ("att", "cumulative", "relative"),
+            ("group", "event_time", "cohort", "time", "unit"),
         ),
     )
 }

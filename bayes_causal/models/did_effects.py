@@ -1,12 +1,13 @@
 """Effect structures of difference-in-differences: how the effect of an active treatment may vary.
 
-Each structure is the same five parts: its columns over rows and over active (row, group) pairs, its coordinates, its prior said in
-NumPyro and in PyMC, and its coefficients named in natural units. Adding a structure is adding a class and its line in `STRUCTURES`.
+Each structure is the same five parts: its columns over rows and over active (row, group) pairs, its coordinates, its prior
+said in NumPyro and in PyMC, and its coefficients named in natural units. Adding a structure is adding a class and its line in
+`STRUCTURES`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
@@ -43,8 +44,6 @@ def active_pairs(panel: Panel) -> Pairs:
 
 class EffectStructure(Protocol):
     """What `HierarchicalDiD` asks of a structure. K columns, G groups."""
-
-    panel: Panel
 
     @property
     def pairs(self) -> Pairs:
@@ -252,8 +251,9 @@ class GroupEffect:
 class EventTimeEffect:
     """An effect that moves with time since onset, and leads that show trends before it.
 
-    Lags: τ_0 ~ N(0, p.tau), τ_e = τ_{e−1} + s z_e. Leads: their own walk backwards from −1, with their own scale, where τ_{−1} = 0: the
-    jump at onset is not penalised. Groups deviate by ω z_g from onset on. Event times beyond the window share one bin on each side.
+    Lags: τ_0 ~ N(0, p.tau), τ_e = τ_{e−1} + s z_e. Leads: their own walk backwards from −1, with their own scale, where
+    τ_{−1} = 0: the jump at onset is not penalised. Groups deviate by ω z_g from onset on. Event times beyond the window share
+    one bin on each side.
     """
 
     panel: Panel
@@ -425,7 +425,7 @@ def group_columns(panel: Panel) -> np.ndarray:
     return panel.dataset["treatment"].values[panel.observed].astype(float)
 
 
-STRUCTURES: dict[str, type[ConstantEffect] | type[GroupEffect] | type[EventTimeEffect]] = {
+STRUCTURES: dict[str, Callable[[Panel, tuple[int, int] | None], EffectStructure]] = {
     "constant": ConstantEffect,
     "group": GroupEffect,
     "event_time": EventTimeEffect,

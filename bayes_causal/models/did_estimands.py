@@ -1,4 +1,4 @@
-"""Estimands of difference-in-differences as linear combinations of effect coefficients, and the panel's aggregates for a report."""
+"""Estimands of difference-in-differences as linear combinations of coefficients, and aggregates of a panel for a report."""
 
 from __future__ import annotations
 
@@ -45,7 +45,9 @@ def contraction(
     key, labels = _labels(panel, structure, by)
     by_pair = by in ("group", "event_time")
     if over == "rows" and by_pair and pairs.row.size > np.unique(pairs.row).size:
-        raise EstimandError(f"the realised effect by {by} does not exist here: treatments overlap, and one outcome holds their sum")
+        raise EstimandError(
+            f"the realised effect by {by} does not exist here: treatments overlap, and one outcome holds their sum"
+        )
     one_row_each = np.ones(pairs.row.size, bool) if by_pair else np.r_[True, pairs.row[1:] != pairs.row[:-1]]
     cells = np.bincount(key[one_row_each], minlength=labels.size).astype(float)
     bins = sparse.csr_array((np.ones(key.size), (key, np.arange(key.size))), shape=(labels.size, key.size))

@@ -14,8 +14,8 @@ doi:10.2139/ssrn.3906345). AR(1) errors: Bertrand, Duflo & Mullainathan 2004, do
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -25,17 +25,17 @@ import xarray as xr
 from bayes_causal.data.panel import Panel
 from bayes_causal.errors import EstimandError, IdentificationError, closest
 from bayes_causal.estimates import Estimand
+from bayes_causal.models import did_predictive
 from bayes_causal.models.base import Assumption
 from bayes_causal.models.did_effects import STRUCTURES, ConstantEffect, EffectStructure
 from bayes_causal.models.did_estimands import contraction, panel_summary, treated_mean
 from bayes_causal.models.panel_design import PanelDesign, in_row_space, panel_design, within_gram
-from bayes_causal.numerics import ar1
 
 if TYPE_CHECKING:
     from bayes_causal.numerics.linear_gaussian import LinearGaussian
 
 NOISE_SEED = 20_040_101
-CHUNK = 4_000_000
+REALISED = 1000
 
 
 @dataclass(frozen=True)
@@ -117,14 +117,15 @@ class HierarchicalDiD:
                 raise ValueError(f"{what} '{value}' does not exist{closest(str(value), valid)}")
         if window is not None and (len(window) != 2 or min(window) < 0):
             raise ValueError(f"window is [leads, lags], two counts of periods from 0 up, not {window!r}")
-        for key, value in {
+        settled: dict[str, Any] = {
             "panel": panel,
             "effects": effect,
             "errors": errors,
             "time_effects": time_effects,
             "window": None if window is None else (int(window[0]), int(window[1])),
             "priors": priors or Priors(),
-        }.items():
+        }
+        for key, value in settled.items():
             object.__setattr__(self, key, value)
         self._refuse_unidentified()
 
@@ -132,8 +133,6 @@ class HierarchicalDiD:
         """The same model with another effect structure, or on other data: what refitting checks need."""
         changed = {"effect": effect or self.effects, "errors": self.errors, "time_effects": self.time_effects}
         return HierarchicalDiD(panel or self.panel, window=self.window, priors=self.priors, **changed)  # type: ignore[arg-type]
-
-    # -- what the twins see -------------------------------------------------------------------------------------------------------
 
     @cached_property
     def structure(self) -> EffectStructure:
@@ -244,7 +243,12 @@ class HierarchicalDiD:
         from bayes_causal.numerics.panel_sums import panel_sums
 
         d, p = self.design, self.priors
-        n_terms, n_contrasts, n_effects, n_covariates = d.unit_terms.shape[1], d.n_times - 1, d.effect.shape[1], d.covariates.shape[1]
+        n_terms, n_contrasts, n_effects, n_covariates = (
+            d.unit_terms.shape[1],
+            d.n_times - 1,
+            d.effect.shape[1],
+            d.covariates.shape[1],
+        )
         ends = np.cumsum([1, n_terms, n_contrasts, n_effects, n_covariates])
         walk = self.time_effects == "random_walk"
         times = np.vstack([np.zeros(n_contrasts), np.tril(np.ones((n_contrasts, n_contrasts)))]) if walk else d.contrasts
@@ -268,8 +272,6 @@ class HierarchicalDiD:
         sums = panel_sums(z, d.sqrt_weight, d.gap, gaps)
         return LinearGaussian((*hypers, *self.structure.hypers(p)), tuple(blocks), sums, gaps)
 
-    # -- what is reported ---------------------------------------------------------------------------------------------------------
-
     def natural(self, sites: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Reported quantities in units of the outcome; the overall intercept, fixed by its prior alone, is not among them."""
         d, s = self.design, self.design.scale
@@ -292,11 +294,11 @@ class HierarchicalDiD:
     def effect(self, posterior: xr.Dataset, estimand: Estimand) -> xr.DataArray:
         """Draws of an estimand.
 
-        `att`: mean over treated cells of the effect of the active treatments (leads are not effects). By `group` and `event_time`: mean
-        over active (cell, group) pairs of that group's effect; where effects vary over event time, leads are shown too. By `cohort`,
-        `time`, `unit`: mean over treated cells. `cumulative` is the sum over treated cells, `relative` the att over the mean
-        counterfactual outcome of the treated cells. `realised` sets the observed outcomes against draws of Y(0), whose errors are drawn
-        independently of the observed ones: an assumption across worlds.
+        `att`: mean over treated cells of the effect of the active treatments (leads are not effects). By `group` and
+        `event_time`: mean over active (cell, group) pairs of that group's effect; where effects vary over event time, leads
+        are shown too. By `cohort`, `time`, `unit`: mean over treated cells. `cumulative` is the sum over treated cells,
+        `relative` the att over the mean counterfactual outcome of the treated cells. `realised` sets the observed outcomes
+        against draws of Y(0), whose errors are drawn independently of the observed ones: an assumption across worlds.
 
         Raises
         ------
@@ -304,10 +306,13 @@ class HierarchicalDiD:
             An estimand this model does not have.
         """
         if estimand.name not in ("att", "cumulative", "relative"):
-            raise EstimandError(f"{self.name} has no '{estimand.name}'{closest(estimand.name, ('att', 'cumulative', 'relative'))}")
-        weights, labels, cells = contraction(self.panel, self.structure, estimand.by)
+            raise EstimandError(
+                f"{self.name} has no '{estimand.name}'{closest(estimand.name, ('att', 'cumulative', 'relative'))}"
+            )
+        plain = estimand.name == "att" and estimand.scale == "mean"
+        weights, labels, cells = contraction(self.panel, self.structure, estimand.by, leads=plain)
         if estimand.scale == "realised":
-            draws = self._realised(posterior, estimand)
+            posterior, draws = self._realised(posterior, estimand.by)
         else:
             draws = np.asarray(posterior["coefficient"].transpose("chain", "draw", "column").values @ weights.T)
         if estimand.name == "cumulative":
@@ -321,10 +326,7 @@ class HierarchicalDiD:
 
     def simulate(self, sites: Mapping[str, np.ndarray], rng: np.random.Generator) -> np.ndarray:
         """(S, N) outcomes in natural units from flat sites (S, ...): new errors, the units' own intercepts."""
-        d, named = self.design, self.natural(sites)
-        alpha = named["alpha"] if "alpha" in named else self._draw_alpha(named, rng)
-        noise = ar1.simulate(self._rho(named), named["sigma"], d.gap, rng) / d.sqrt_weight
-        return self._mean(named, alpha) + self._effect_on_rows(named) + noise
+        return did_predictive.simulate(self.design, self.natural(sites), rng)
 
     def observed(self) -> xr.DataArray:
         """(row,) the outcome in natural units, with the unit and time of each row."""
@@ -334,12 +336,8 @@ class HierarchicalDiD:
 
     def log_likelihood(self, sites: Mapping[str, np.ndarray]) -> xr.DataArray:
         """(sample, unit) log density of each unit's standardised rows, u_i integrated out."""
-        d = self.design
-        residual = self._residual(self.natural(sites)) / d.scale
-        value = ar1.unit_log_likelihood(residual, d.sqrt_weight, self._rho(sites), sites["sigma"], sites["sigma_unit"], d.gap)
+        value = did_predictive.unit_log_likelihood(self.design, self.natural(sites))
         return xr.DataArray(value, dims=("sample", "unit"), name="y")
-
-    # -- what is said about it ----------------------------------------------------------------------------------------------------
 
     @property
     def unit(self) -> str:
@@ -363,8 +361,10 @@ class HierarchicalDiD:
         ahead = "Units do not react to a treatment before it starts."
         alone = "The treatment of one unit does not change another unit's outcome (no spillovers)."
         chosen = "Units are not selected into treatment because of a temporary high or low just before it."
-        shape = "Effects add up where treatments overlap, stop when a treatment stops, and vary only as the effect structure lets them."
-        noise = "Errors are normal, AR(1) within a unit or independent as chosen, and independent between units given time effects."
+        shape = "Effects add up where treatments overlap, stop when a treatment stops, and vary only as the structure lets them."
+        noise = (
+            "Errors are normal, AR(1) within a unit or independent as chosen, and independent between units given time effects."
+        )
         return (
             Assumption("parallel trends", trends, ("pretrend", "placebo_time")),
             Assumption("no anticipation", ahead, ("pretrend",)),
@@ -378,57 +378,27 @@ class HierarchicalDiD:
         """Aggregates for the report: raw means by status, treated cells by time, extents of groups."""
         return panel_summary(self.panel)
 
-    # -- arithmetic shared by the above -------------------------------------------------------------------------------------------
-
-    def _rho(self, sites: Mapping[str, np.ndarray]) -> np.ndarray:
-        return sites["rho"] if "rho" in sites else np.zeros_like(sites["sigma"])
-
     def _gamma(self, sites: Mapping[str, np.ndarray]) -> np.ndarray:
         if "time_contrast" in sites:
             return sites["time_contrast"] @ self.design.contrasts.T
         walk = sites["step_time"][..., None] * np.cumsum(sites["time_offset"], -1)
         return np.concatenate([np.zeros_like(walk[..., :1]), walk], -1)
 
-    def _mean(self, named: Mapping[str, np.ndarray], alpha: np.ndarray) -> np.ndarray:
-        """(S, N) mean without effects, natural units, for flat named quantities and (S, U) unit intercepts."""
-        d = self.design
-        mean = alpha[:, d.unit] + named["gamma"][:, d.time]
-        return mean + (named["beta"] * d.covariate_scale) @ d.covariates.T if "beta" in named else mean
+    def _realised(self, posterior: xr.Dataset, by: str | None) -> tuple[xr.Dataset, np.ndarray]:
+        """The draws used, and (chain, draw, by) mean over treated cells of y − Y(0).
 
-    def _effect_on_rows(self, named: Mapping[str, np.ndarray]) -> np.ndarray:
-        """(S, N) effect in each row, natural units."""
-        return named["coefficient"] @ self.design.effect.T
-
-    def _expected_alpha(self, named: Mapping[str, np.ndarray]) -> np.ndarray:
-        """(S, U) a + m_i'δ, natural units."""
-        terms = self.design.unit_terms
-        expected = np.broadcast_to(named["intercept"][:, None], (len(named["sigma"]), len(terms)))
-        return expected + named["delta"] @ terms.T if "delta" in named else expected
-
-    def _residual(self, named: Mapping[str, np.ndarray]) -> np.ndarray:
-        """(S, N) √w (y − mean without u_i), natural units."""
-        d = self.design
-        mean = self._mean(named, self._expected_alpha(named)) + self._effect_on_rows(named)
-        return d.sqrt_weight * (d.center + d.scale * d.y - mean)
-
-    def _draw_alpha(self, named: Mapping[str, np.ndarray], rng: np.random.Generator) -> np.ndarray:
-        """(S, U) unit intercepts from their exact distribution given everything else, natural units."""
-        d = self.design
-        rho, sigma, sigma_unit = self._rho(named), named["sigma"], named["sigma_unit"]
-        mean, sd = ar1.unit_effect(self._residual(named), d.sqrt_weight, rho, sigma, sigma_unit, d.gap)
-        return self._expected_alpha(named) + mean + sd * rng.standard_normal(mean.shape)
-
-    def _realised(self, posterior: xr.Dataset, estimand: Estimand) -> np.ndarray:
-        """(chain, draw, by) mean over treated cells of y − Y(0); the noise stream is fixed, so that one tree gives one answer."""
-        d = self.design
-        weights, _, _ = contraction(self.panel, self.structure, estimand.by, over="rows")
+        Only units ever treated enter, and at most `REALISED` draws, evenly spaced. The noise stream is fixed, so that one
+        tree gives one answer.
+        """
+        weights, _, _ = contraction(self.panel, self.structure, by, over="rows")
+        d = self.design.of_units(self.panel.ever_treated)
+        weights = weights[:, self.panel.ever_treated[self.design.unit]]
         rng = np.random.default_rng(NOISE_SEED)
-        blocks = []
-        for named in _blocks(posterior, d.y.size):
-            noise = ar1.simulate(self._rho(named), named["sigma"], d.gap, rng) / d.sqrt_weight
-            counterfactual = self._mean(named, self._draw_alpha(named, rng)) + noise
-            blocks.append((weights @ (d.center + d.scale * d.y - counterfactual).T).T)
-        return np.concatenate(blocks).reshape(*posterior["sigma"].shape, -1)
+        kept = posterior.isel(draw=slice(None, None, max(1, posterior["sigma"].size // REALISED)))
+        y = d.center + d.scale * d.y
+        gaps = [y - did_predictive.untreated(d, named, rng) for named in did_predictive.blocks(kept, y.size)]
+        draws = np.concatenate([g @ weights.T for g in gaps])
+        return kept, draws.reshape(*kept["sigma"].shape, -1)
 
     def identified(self, by: str | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Whether the data alone, without priors, identify the att of each label, leads left out.
@@ -457,17 +427,7 @@ class HierarchicalDiD:
         if in_row_space(within_gram(self.design, active), np.ones((1, 1)), self._norms(active))[0]:
             return
         raise IdentificationError(
-            "the average effect on the treated is not identified: after unit and time effects are removed, nothing is left that sets "
-            "treated cells apart from untreated ones. Likely cause: every unit is treated over the same periods, so there are no "
-            "controls. What helps: add units that are never treated, or treated at other times."
+            "the average effect on the treated is not identified: after unit and time effects are removed, nothing is left that "
+            "sets treated cells apart from untreated ones. Likely cause: every unit is treated over the same periods, so there are "
+            "no controls. What helps: add units that are never treated, or treated at other times."
         )
-
-
-def _blocks(posterior: xr.Dataset, n_rows: int) -> Iterator[dict[str, np.ndarray]]:
-    """Draws flattened to (S, ...), in blocks of S so that S × rows stays bounded."""
-    used = ("intercept", "delta", "gamma", "coefficient", "beta", "rho", "sigma", "sigma_unit")
-    names = [v for v in used if v in posterior]
-    flat = {v: posterior[v].transpose("chain", "draw", ...).values.reshape(-1, *posterior[v].shape[2:]) for v in names}
-    step = max(1, CHUNK // n_rows)
-    for low in range(0, flat["sigma"].shape[0], step):
-        yield {v: x[low : low + step] for v, x in flat.items()}

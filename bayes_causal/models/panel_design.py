@@ -5,7 +5,7 @@ Rows are the observed cells in unit-major order. Every array is NumPy; both twin
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import linalg
@@ -62,6 +62,22 @@ class PanelDesign:
     def n_times(self) -> int:
         """T."""
         return self.contrasts.shape[0]
+
+    def of_units(self, units: np.ndarray) -> PanelDesign:
+        """The rows of some (U,) units alone, everything else as it is."""
+        rows = units[self.unit]
+        place = np.cumsum(units) - 1
+        return replace(
+            self,
+            y=self.y[rows],
+            sqrt_weight=self.sqrt_weight[rows],
+            unit=place[self.unit[rows]],
+            time=self.time[rows],
+            gap=self.gap[rows],
+            effect=self.effect[rows],
+            covariates=self.covariates[rows],
+            unit_terms=self.unit_terms[units],
+        )
 
     @property
     def grid(self) -> bool:

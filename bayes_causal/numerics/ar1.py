@@ -6,6 +6,8 @@ With η_j = ρ^d η_{j−1} + v_j and η stationary, Var η = σ²/(1 − ρ²) 
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 
@@ -27,7 +29,7 @@ def simulate(rho: np.ndarray, sigma: np.ndarray, gap: np.ndarray, rng: np.random
     position = np.arange(gap.size) - starts[np.cumsum(gap == 0) - 1]
     order = np.argsort(position, kind="stable")
     ends = np.cumsum(np.bincount(position))
-    for low, high in zip(ends[:-1], ends[1:], strict=True):
+    for low, high in pairwise(ends):
         rows = order[low:high]
         eta[:, rows] += c[:, rows] * eta[:, rows - 1]
     return eta

@@ -57,7 +57,7 @@ class Block:
     prior_sd: float
     start: int
     stop: int
-    factor: Callable[[Mapping[str, Array]], Array] | None = None
+    factor: Callable[[Mapping[str, Array]], Array | np.ndarray] | None = None
 
     @property
     def size(self) -> int:
@@ -129,14 +129,14 @@ def _condition(model: LinearGaussian, sums: PanelSums, theta: Mapping[str, Array
 
 
 def log_marginal(model: LinearGaussian, sums: PanelSums, theta: Mapping[str, Array]) -> Array:
-    """log p(y | θ), every coefficient and unit effect integrated out."""
+    """Log p(y | θ), every coefficient and unit effect integrated out."""
     chol, w, yy, log_det = _condition(model, sums, theta)
     quadratic = yy - w @ w
     return sums.half_log_weight - jnp.sum(jnp.log(jnp.diag(chol))) - 0.5 * (log_det + quadratic + sums.rows * LOG_2PI)
 
 
 def log_density(model: LinearGaussian, sums: PanelSums, t: Array) -> Array:
-    """log p(y, t) for the (n_hyper,) probits t of θ."""
+    """Log p(y, t) for the (n_hyper,) probits t of θ."""
     value = log_marginal(model, sums, model.theta(t)) - 0.5 * (t @ t + t.size * LOG_2PI)
     return jnp.where(jnp.isfinite(value), value, -jnp.inf)
 

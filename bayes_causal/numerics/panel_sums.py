@@ -1,22 +1,23 @@
 """Sufficient statistics of a linear panel model with a random intercept and iid or AR(1) errors.
 
 Everything the data say about the coefficients, given (ρ, σ, σ_α), lies in sums over units; their size depends on neither rows nor
-units. y rides along as the last of q columns. With V the correlation structure of a unit's errors (innovation variance one), u = √w its
-loading on the random intercept and d the gap between consecutive rows,
+units. y rides along as the last of q columns. With V the correlation structure of a unit's errors (innovation variance one),
+u = √w its loading on the random intercept and d the gap between consecutive rows,
 
     Z'V⁻¹Z = Σ_k a_k(ρ) A_k      A: first rows; and per gap, own, previous and crossed products of consecutive rows
     u'V⁻¹Z = Σ_m φ_m(ρ) x_m      x: the same sums weighted by the loading, one (M, q) array a unit; without weights and gaps
                                  they are two, the sum of all rows and the sum of first and last
     u'V⁻¹u = Σ_m φ_m(ρ) k_m      the same of the loading itself
 
-Sums are additive over units. Units with equal k share a class, in which only Σ x x' is kept. Where k is one number (a total weight under
-iid errors, a length without weights and gaps) and there are many of it, functions of it are interpolated at Chebyshev nodes in its
-logarithm, which makes 24 classes of any number. Else every unit is its own class and a density costs O(U q²).
+Sums are additive over units. Units with equal k share a class, in which only Σ x x' is kept. Where k is one number (a total
+weight under iid errors, a length without weights and gaps) and there are many of it, functions of it are interpolated at
+Chebyshev nodes in its logarithm, which makes 24 classes of any number. Else every unit is its own class and a density costs
+O(U q²).
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jax import Array
@@ -39,21 +40,23 @@ class PanelSums(NamedTuple):
     rows : () number of rows
     firsts : () number of units
     half_log_weight : () Σ ½ log w
+
+    NumPy arrays when formed, JAX arrays inside a density.
     """
 
-    products: np.ndarray | Array
-    loadings: np.ndarray | Array
-    unit_products: np.ndarray | Array
-    units: np.ndarray | Array
-    pairs: np.ndarray | Array
-    rows: np.ndarray | Array
-    firsts: np.ndarray | Array
-    half_log_weight: np.ndarray | Array
+    products: Any
+    loadings: Any
+    unit_products: Any
+    units: Any
+    pairs: Any
+    rows: Any
+    firsts: Any
+    half_log_weight: Any
 
     @property
     def by_unit(self) -> bool:
         """Every unit its own class."""
-        return self.loadings.ndim == 3
+        return bool(self.loadings.ndim == 3)
 
 
 def panel_sums(z: np.ndarray, loading: np.ndarray, gap: np.ndarray, gaps: tuple[int, ...] | None) -> PanelSums:
@@ -119,7 +122,10 @@ def log_variance(rho: Array, sums: PanelSums, gaps: tuple[int, ...] | None) -> A
 
 def _ratio(rho: Array, d: int) -> Array:
     """(1 − ρ²)/(1 − ρ^2d), written without cancellation near |ρ| = 1."""
-    return 1.0 / sum(rho ** (2 * j) for j in range(d)) if d > 1 else 1.0 + 0.0 * rho
+    total = 1.0 + 0.0 * rho
+    for j in range(1, d):
+        total = total + rho ** (2 * j)
+    return 1.0 / total
 
 
 def _products(z: np.ndarray, gap: np.ndarray, gaps: tuple[int, ...] | None) -> np.ndarray:
@@ -156,7 +162,10 @@ def _ends_and_sums(z: np.ndarray, u: np.ndarray, gap: np.ndarray, starts: np.nda
 
 
 def _classes(k: np.ndarray, *, most: int) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-    """(C,) units, (C, M) products and (U, C) membership of the classes of (U, M) unit products; no membership: one unit a class."""
+    """(C,) units, (C, M) products and (U, C) membership of the classes of (U, M) unit products.
+
+    No membership: one unit a class.
+    """
     values, member = np.unique(np.round(k, 12), axis=0, return_inverse=True)
     member = member.reshape(-1)
     one_number = not np.ptp(k[:, 1:], axis=0).any()
@@ -170,7 +179,7 @@ def _classes(k: np.ndarray, *, most: int) -> tuple[np.ndarray, np.ndarray, np.nd
 
 
 def _chebyshev(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Chebyshev nodes on the range of (U,) x, and the (U, NODES) barycentric weights that interpolate any smooth function there."""
+    """Chebyshev nodes on the range of (U,) x, and the (U, NODES) weights that interpolate any smooth function there."""
     low, high = x.min(), x.max()
     j = np.arange(NODES)
     t = np.cos((2 * j + 1) * np.pi / (2 * NODES))

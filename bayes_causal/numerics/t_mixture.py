@@ -66,7 +66,8 @@ def at_modes(modes: np.ndarray, hessians: np.ndarray, heights: np.ndarray) -> TM
 
 
 def refitted(x: np.ndarray, weights: np.ndarray, rng: np.random.Generator) -> TMixture:
-    """A mixture of `COMPONENTS` t distributions fitted to (S, n) points with (S,) normalised weights by EM (Peel & McLachlan 2000).
+    """A mixture of `COMPONENTS` t distributions fitted to (S, n) points with (S,) normalised weights by EM (Peel & McLachlan
+    2000).
 
     A last, wide component at the points' mean keeps the tails covered. doi:10.1023/A:1008981510081.
     """
