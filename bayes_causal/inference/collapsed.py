@@ -29,8 +29,12 @@ CHUNK = 256
 PILOT = 4 * CHUNK
 GOOD = 0.6
 MOST_STEPS = 4
+DISTANCES = np.array([0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0])
 STEP = 1e-3
 NEGLIGIBLE = 25.0
+
+Density = Callable[[np.ndarray], np.ndarray]
+"""(S, n) probits to (S,) log densities."""
 
 
 @dataclass(frozen=True)
@@ -89,45 +93,74 @@ class Collapsed:
     ) -> tuple[np.ndarray, dict[str, np.ndarray], str, dict[str, float]]:
         """(chain, draw, n) probits of θ, statistics, the path in words, and its numbers."""
         rng = np.random.default_rng(seed)
-        density = partial(in_chunks, jax.jit(jax.vmap(partial(log_density, collapsed, sums))))
+        density: Density = partial(in_chunks, jax.jit(jax.vmap(partial(log_density, collapsed, sums))))
         modes, hessians, heights = find_modes(collapsed, sums, self.starts, rng)
-        proposal, fraction, refits = self._proposal(density, at_modes(modes, hessians, heights), rng)
-        # Where proposals are poor, a chain takes several Metropolis steps a kept draw.
-        steps = next(k for k, least in ((1, 0.6), (2, 0.35), (MOST_STEPS, -1.0)) if fraction > least)
-        size = _padded(self.chains * self.draws * steps)
-        x = proposal.draw(size, rng)
-        lp = density(x)
-        weights, k_hat, fraction = importance(lp - proposal.log_density(x))
-        numbers = {
-            "pareto_k": k_hat,
-            "efficiency": fraction,
-            "importance_ess": fraction * size,
-            "refits": refits,
-            "modes": len(modes),
-        }
+        proposal = at_modes(modes, shapes(density, modes, hessians, heights), heights)
+        pilot = weigh(density, proposal, PILOT, rng)
+        refits = 0
+        if pilot.fraction < GOOD or pilot.k_hat > 0.5:
+            proposal, refits = refitted(pilot.x, pilot.weights, rng), 1
+        while True:
+            # Where proposals are poor, a chain takes several Metropolis steps a kept draw.
+            steps = next(k for k, least in ((1, 0.6), (2, 0.35), (MOST_STEPS, -1.0)) if pilot.fraction > least or refits == 1)
+            final = weigh(density, proposal, _padded(self.chains * self.draws * steps), rng)
+            trusted = final.k_hat < min(1 - 1 / np.log10(final.x.shape[0]), 0.7) and final.fraction > self.min_efficiency
+            if trusted or refits == 2:
+                break
+            proposal, refits, pilot = refitted(final.x, final.weights, rng), refits + 1, final
         what = f"{collapsed.columns} columns integrated out, {len(collapsed.hypers)} hyperparameters, {len(modes)} mode(s)"
-        proof = f"Pareto k {k_hat:.2f}, {fraction:.0%} of {size:,} proposals effective, {refits} refit(s)"
-        if k_hat < min(1 - 1 / np.log10(size), 0.7) and fraction > self.min_efficiency:
-            log_weight = lp - proposal.log_density(x)
-            states, accepted = independence_chains(log_weight, weights, self.chains, self.draws, steps, rng)
-            stats = {"lp": lp[states], "acceptance_rate": accepted}
-            return x[states], stats, f"importance sampling: {what}; {proof}; {accepted.mean():.0%} accepted", numbers
+        proof = f"Pareto k {final.k_hat:.2f}, {final.fraction:.0%} of {len(final.x):,} proposals effective, {refits} refit(s)"
+        numbers = final.numbers() | {"refits": refits, "modes": len(modes)}
+        if trusted:
+            states, accepted = independence_chains(final.log_weight, final.weights, self.chains, self.draws, steps, rng)
+            stats = {"lp": final.lp[states], "acceptance_rate": accepted}
+            return final.x[states], stats, f"importance sampling: {what}; {proof}; {accepted.mean():.0%} accepted", numbers
         t, stats = nuts(lambda z: -log_density(collapsed, sums, z), modes, self, seed)
         return t, stats, f"NUTS on the marginal density: {what}; importance sampling was refused ({proof})", numbers
 
-    def _proposal(
-        self, density: Callable[[np.ndarray], np.ndarray], proposal: TMixture, rng: np.random.Generator
-    ) -> tuple[TMixture, float, int]:
-        """The mixture, re-fitted to weighted draws at most twice where it is not good, its effective fraction, and the refits."""
-        best: tuple[TMixture, float, int] = (proposal, 0.0, 0)
-        for refits in range(3):
-            x = proposal.draw(PILOT, rng)
-            weights, _, fraction = importance(density(x) - proposal.log_density(x))
-            best = max(best, (proposal, fraction, refits), key=lambda b: b[1])
-            if fraction > GOOD:
-                break
-            proposal = refitted(x, weights, rng)
-        return best
+
+@dataclass(frozen=True, eq=False)
+class Weighted:
+    """S proposals (S, n), their log densities and log weights (S,), smoothed normalised weights (S,), and what proves them."""
+
+    x: np.ndarray
+    lp: np.ndarray
+    log_weight: np.ndarray
+    weights: np.ndarray
+    k_hat: float
+    fraction: float
+
+    def numbers(self) -> dict[str, float]:
+        """The proof, for the record."""
+        return {"pareto_k": self.k_hat, "efficiency": self.fraction, "importance_ess": self.fraction * len(self.x)}
+
+
+def weigh(density: Density, proposal: TMixture, size: int, rng: np.random.Generator) -> Weighted:
+    """Proposals from a mixture, weighted to the target."""
+    x = proposal.draw(size, rng)
+    lp = density(x)
+    log_weight = lp - proposal.log_density(x)
+    return Weighted(x, lp, log_weight, *importance(log_weight))
+
+
+def shapes(density: Density, modes: np.ndarray, hessians: np.ndarray, heights: np.ndarray) -> np.ndarray:
+    """(m, n, n) scale matrices: along each axis of curvature, half the farther distance at which the log density has dropped by 2.
+
+    Curvature alone makes a proposal too narrow where the target is skewed, as it is for scales near zero.
+    """
+    scales = []
+    for mode, hessian, height in zip(modes, hessians, heights, strict=True):
+        value, axes = np.linalg.eigh((hessian + hessian.T) / 2)
+        sd = 1 / np.sqrt(np.maximum(value, 1.0))
+        rays = np.concatenate([axes.T * sd[:, None], -axes.T * sd[:, None]])
+        points = mode + DISTANCES[:, None, None] * rays
+        drop = height - density(points.reshape(-1, mode.size)).reshape(DISTANCES.size, -1)
+        reached = drop >= 2.0
+        first = np.where(reached.any(0), reached.argmax(0), DISTANCES.size - 1)
+        farther = DISTANCES[first].reshape(2, -1).max(0) / 2
+        stretched = sd * np.clip(farther, 1.0, None)
+        scales.append((axes * stretched**2) @ axes.T)
+    return np.array(scales)
 
 
 def in_chunks(f: Callable[..., Any], *x: Any) -> Any:

@@ -428,6 +428,6 @@ class HierarchicalDiD:
             return
         raise IdentificationError(
             "the average effect on the treated is not identified: after unit and time effects are removed, nothing is left that "
-            "sets treated cells apart from untreated ones. Likely cause: every unit is treated over the same periods, so there are "
-            "no controls. What helps: add units that are never treated, or treated at other times."
+            "sets treated cells apart from untreated ones. Likely cause: every unit is treated over the same periods, so there "
+            "are no controls. What helps: add units that are never treated, or treated at other times."
         )

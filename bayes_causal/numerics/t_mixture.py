@@ -48,21 +48,12 @@ class TMixture:
         return constant + np.log(self.weights) - log_scale - (DEGREES + n) / 2 * np.log1p(distance / DEGREES), distance
 
 
-def at_modes(modes: np.ndarray, hessians: np.ndarray, heights: np.ndarray) -> TMixture:
-    """One component a mode, shaped by the curvature there and weighted by its Laplace mass.
-
-    Directions without positive curvature get unit sd: θ is carried on the scale of its standard normal prior.
-    """
-    factors, log_mass = [], []
-    for hessian, height in zip(hessians, heights, strict=True):
-        value, vector = np.linalg.eigh((hessian + hessian.T) / 2)
-        variance = np.where(value > 1.0, 1 / np.maximum(value, 1.0), 1.0)
-        scale = WIDEN**2 * (vector * variance) @ vector.T
-        factors.append(np.linalg.cholesky(scale))
-        log_mass.append(height + np.log(np.diag(factors[-1])).sum())
-    weights = np.exp(np.array(log_mass) - logsumexp(log_mass))
-    weights = np.maximum(weights, 0.01)
-    return TMixture(weights / weights.sum(), modes, np.array(factors))
+def at_modes(modes: np.ndarray, scales: np.ndarray, heights: np.ndarray) -> TMixture:
+    """One component a (m, n) mode with its (m, n, n) scale matrix, weighted by log density there and volume."""
+    factors = WIDEN * np.linalg.cholesky(scales)
+    log_mass = heights + np.log(np.diagonal(factors, axis1=1, axis2=2)).sum(1)
+    weights = np.maximum(np.exp(log_mass - logsumexp(log_mass)), 0.01)
+    return TMixture(weights / weights.sum(), modes, factors)
 
 
 def refitted(x: np.ndarray, weights: np.ndarray, rng: np.random.Generator) -> TMixture:
