@@ -144,7 +144,7 @@ def weigh(density: Density, proposal: TMixture, size: int, rng: np.random.Genera
 
 
 def shapes(density: Density, modes: np.ndarray, hessians: np.ndarray, heights: np.ndarray) -> np.ndarray:
-    """(m, n, n) scale matrices: along each axis of curvature, half the farther distance at which the log density has dropped by 2.
+    """(m, n, n) scale matrices: along each axis of curvature, half the farther distance at which the log density drops by 2.
 
     Curvature alone makes a proposal too narrow where the target is skewed, as it is for scales near zero.
     """

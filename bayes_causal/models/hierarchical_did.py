@@ -15,7 +15,7 @@ doi:10.2139/ssrn.3906345). AR(1) errors: Bertrand, Duflo & Mullainathan 2004, do
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from bayes_causal.numerics.linear_gaussian import LinearGaussian
 
 NOISE_SEED = 20_040_101
-REALISED = 1000
+REALISED = 500
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,10 @@ class Priors:
     time: float = 10.0
     slope: float = 2.5
     step_time: float = 0.5
+
+    def doubles(self) -> Priors:
+        """The same numbers as NumPy float64: PyTensor takes the logarithm of a Python float in float32."""
+        return Priors(**{f.name: np.float64(getattr(self, f.name)) for f in fields(self)})
 
 
 @dataclass(frozen=True, eq=False, init=False)
@@ -209,7 +213,7 @@ class HierarchicalDiD:
         import pymc as pm
         import pytensor.tensor as pt
 
-        d, p = self.design, self.priors
+        d, p = self.design, self.priors.doubles()
         n_terms, n_covariates, n_contrasts = d.unit_terms.shape[1], d.covariates.shape[1], d.n_times - 1
         with pm.Model(coords=self.coords()) as model:
             a = pm.Normal("intercept", 0.0, p.intercept)
@@ -229,7 +233,7 @@ class HierarchicalDiD:
             sigma = pm.HalfNormal("sigma", p.sigma)
             sd, expected = sigma / d.sqrt_weight, mean
             if self.errors == "ar1":
-                rho = pm.Uniform("rho", -1.0, 1.0)
+                rho = pm.Uniform("rho", np.float64(-1.0), np.float64(1.0))
                 c = pt.where(d.gap > 0, rho ** np.maximum(d.gap, 1), 0.0)
                 eta = d.sqrt_weight * (d.y - mean)
                 expected = mean + c * pt.concatenate([pt.zeros(1), eta[:-1]]) / d.sqrt_weight
@@ -408,15 +412,19 @@ class HierarchicalDiD:
         labels, identified : (B,) arrays
         """
         effects = self.structure.pair_columns.any(0)
-        columns = self.design.effect[:, effects]
         weights, labels, _ = contraction(self.panel, self.structure, by, leads=False)
-        return labels, in_row_space(within_gram(self.design, columns), weights[:, effects], self._norms(columns))
+        gram = self._within[np.ix_(effects, effects)]
+        return labels, in_row_space(gram, weights[:, effects], self._norms(self.design.effect[:, effects]))
 
     def leads_identified(self) -> bool:
         """Whether the data alone identify the trend before onset: they need never-treated units, or many dates of onset."""
         leads = ~self.structure.pair_columns.any(0)
-        columns, weights = self.design.effect, np.eye(leads.size)[leads]
-        return bool(leads.any() and in_row_space(within_gram(self.design, columns), weights, self._norms(columns)).all())
+        weights = np.eye(leads.size)[leads]
+        return bool(leads.any() and in_row_space(self._within, weights, self._norms(self.design.effect)).all())
+
+    @cached_property
+    def _within(self) -> np.ndarray:
+        return within_gram(self.design, self.design.effect)
 
     def _norms(self, columns: np.ndarray) -> np.ndarray:
         return np.linalg.norm(self.design.sqrt_weight[:, None] * columns, axis=0)

@@ -13,18 +13,21 @@ import numpy as np
 
 def carry(rho: np.ndarray, gap: np.ndarray) -> np.ndarray:
     """(S, N) ρ^d, and 0 on a unit's first row, for (S,) ρ."""
-    return np.where(gap > 0, np.power(rho[:, None], np.maximum(gap, 1)), 0.0)
+    gaps, code = np.unique(gap, return_inverse=True)
+    return np.where(gaps > 0, rho[:, None] ** gaps, 0.0)[:, code]
 
 
-def innovation_sd(rho: np.ndarray, sigma: np.ndarray, c: np.ndarray) -> np.ndarray:
-    """(S, N) sd of v_j for (S,) ρ and σ and (S, N) `carry`."""
-    return sigma[:, None] * np.sqrt((1 - c**2) / (1 - rho[:, None] ** 2))
+def innovation_sd(rho: np.ndarray, sigma: np.ndarray, gap: np.ndarray) -> np.ndarray:
+    """(S, N) sd of v_j for (S,) ρ and σ."""
+    gaps, code = np.unique(gap, return_inverse=True)
+    c = np.where(gaps > 0, rho[:, None] ** gaps, 0.0)
+    return (sigma[:, None] * np.sqrt((1 - c**2) / (1 - rho[:, None] ** 2)))[:, code]
 
 
 def simulate(rho: np.ndarray, sigma: np.ndarray, gap: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """(S, N) errors drawn from the stationary process, one series a unit, for (S,) ρ and σ."""
     c = carry(rho, gap)
-    eta = innovation_sd(rho, sigma, c) * rng.standard_normal(c.shape)
+    eta = innovation_sd(rho, sigma, gap) * rng.standard_normal(c.shape)
     starts = np.flatnonzero(gap == 0)
     position = np.arange(gap.size) - starts[np.cumsum(gap == 0) - 1]
     order = np.argsort(position, kind="stable")
@@ -56,7 +59,7 @@ def unit_products(
     """
     starts = np.flatnonzero(gap == 0)
     c = carry(rho, gap)
-    sd = innovation_sd(rho, sigma, c)
+    sd = innovation_sd(rho, sigma, gap)
     v, u = whiten(residual, c, sd), whiten(loading, c, sd)
     vv, uv, uu, log_sd = (np.add.reduceat(z, starts, axis=1) for z in (v * v, u * v, u * u, np.log(sd)))
     return vv, uv, uu, log_sd

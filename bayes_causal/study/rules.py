@@ -1,0 +1,177 @@
+"""What must hold between the keys of a study. Every rule returns the sentences it has to say, and reads no data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Set
+from inspect import signature
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from bayes_causal.baselines.catalogue import BASELINES
+from bayes_causal.checks.catalogue import CHECKS
+from bayes_causal.data.declare import Declaration
+from bayes_causal.errors import closest
+from bayes_causal.inference.catalogue import ENGINES
+from bayes_causal.models.catalogue import MODELS
+from bayes_causal.study.names import PLANNED, refuse
+from bayes_causal.study.schema import DataSection, Study
+
+KEYS = {
+    "panel": "unit time outcome outcomes treatment group exposures cohort covariates weights cluster layout pre post arms terms",
+    "time_series": "time outcome controls intervention end",
+    "multi_series": "time outcomes shocks controls",
+    "cross_section": "outcome treatment covariates weights cluster arms terms group instrument running cutoff",
+}
+SHARED_KEYS = ("source", "sources", "where", "kind")
+REQUIRED = {"panel": ("unit", "time")}
+NOT_OPTIONS = ("panel", "by", "estimand", "level", "model", "tree")
+LATER = {"arms": "several arms in one treatment column"}
+
+
+def broken_rules(study: Study, dropped: Set[str] = frozenset()) -> list[str]:
+    """Everything impossible about a study.
+
+    Parameters
+    ----------
+    study : Study
+    dropped : set of str
+        Keys that were given but could not be read; they are not said to be missing.
+    """
+    return [
+        *_source(study.data, dropped),
+        *_kind(study.data),
+        *_panel(study.data, dropped),
+        *_model(study, dropped),
+        *_engine(study),
+        *_listed(study),
+    ]
+
+
+def _source(data: DataSection, dropped: Set[str]) -> Iterator[str]:
+    if data.source and data.sources:
+        yield "data.source and data.sources are both given: give one of them"
+    elif not data.source and not data.sources and not {"data.source", "data.sources", "data"} & dropped:
+        yield "data.source is missing: a file, a glob, a folder of parquet, a URL, or example:NAME"
+
+
+def _kind(data: DataSection) -> Iterator[str]:
+    """Keys of other kinds of data, and kinds that no model takes yet."""
+    available = sorted({entry.kind for entry in MODELS.values()})
+    if data.kind not in available:
+        yield f"data.kind '{data.kind}' is not available yet in this version (available: {', '.join(available)})"
+        return
+    given = {key for key in data.model_fields_set if getattr(data, key) not in (None, ())}
+    for key in sorted(given - set(SHARED_KEYS) - set(KEYS[data.kind].split())):
+        kinds = " and ".join(kind for kind, keys in KEYS.items() if key in keys.split())
+        yield f"data.{key} is a key of {kinds} data, and data.kind is {data.kind}"
+
+
+def _panel(data: DataSection, dropped: Set[str]) -> Iterator[str]:
+    if data.kind != "panel" or "data" in dropped:
+        return
+    example = (data.source or "").startswith("example:")  # an example knows its own columns
+    for key in () if example else REQUIRED[data.kind]:
+        if getattr(data, key) is None and f"data.{key}" not in dropped:
+            yield f"data.{key} is missing: {DataSection.model_fields[key].description}"
+    if not example and not data.all_outcomes and not {"data.outcome", "data.outcomes"} & dropped:
+        yield "data.outcome is missing: column of the outcome (or data.outcomes, a list of several)"
+    for key, what in LATER.items():
+        if getattr(data, key) is not None:
+            yield f"data.{key} ({what}) is not available yet in this version"
+    if data.exposures and data.group:
+        yield "data.group and data.exposures are both given: an exposures file names the group of every row itself"
+    yield from _declared(data, dropped)
+    for key in ("pre", "post"):
+        window = getattr(data, key)
+        if window is not None and type(window[0]) is type(window[1]) and window[0] > window[1]:
+            yield f"data.{key} is [first, last], and {window[0]} is after {window[1]}"
+
+
+def _declared(data: DataSection, dropped: Set[str]) -> list[str]:
+    """What the panel itself says of its declaration."""
+    example = (data.source or "").startswith("example:")
+    by_itself = data.treatment is None and data.cohort is None
+    declared = Declaration(
+        unit=data.unit or "(unit)",
+        time=data.time or "(time)",
+        outcome=next(iter(data.all_outcomes), "(outcome)"),
+        treatment=data.treatment,
+        group=data.group,
+        exposures=data.exposures or ("example" if example and by_itself else None),
+        cohort=data.cohort,
+        covariates=data.covariates,
+        weights=data.weights,
+        cluster=data.cluster,
+        layout=data.layout,
+        pre=data.pre,
+        post=data.post,
+        terms=data.terms,
+    )
+    unread = {"data.treatment", "data.exposures", "data.cohort", "data.layout"} & dropped
+    return [p for p in declared.problems() if not (unread and p.startswith("nothing says"))]
+
+
+def _model(study: Study, dropped: Set[str]) -> Iterator[str]:
+    name = study.model.name
+    if not name:
+        if not {"model", "model.name"} & dropped:
+            yield f"model.name is missing (available: {', '.join(MODELS)})"
+        return
+    if problem := refuse("model", name, MODELS):
+        yield problem
+        return
+    entry = MODELS[name]
+    if entry.kind != study.data.kind:
+        yield f"model '{name}' takes {entry.kind} data, and data.kind is {study.data.kind}"
+    for option, value in study.model.options.items():
+        problem = refuse("model option", option, entry.options, of=name) or _choice(entry, option, value)
+        if problem:
+            yield problem
+    for prior, number in study.model.priors.items():
+        if problem := refuse("prior", prior, entry.priors, of=name):
+            yield problem
+        elif not 0 < number < float("inf"):
+            yield f"model.priors.{prior} is a scale, a positive number, and is {number:g}"
+    if study.model.options.get("effect") == "group" and not study.data.names_groups:
+        yield "model.options.effect is group, and nothing names the groups: give data.group or data.exposures, or another effect"
+
+
+def _choice(entry: Any, option: str, value: Any) -> str | None:
+    """Why a value is none of those an option takes, where the option takes a few words only."""
+    valid = list(words(get_type_hints(entry.load().__init__).get(option)))
+    if not valid or value in valid:
+        return None
+    return f"model.options.{option} cannot be {value!r}{closest(str(value), [str(v) for v in valid if v is not None])}"
+
+
+def words(hint: Any) -> Iterator[Any]:
+    """The values of an annotation made of `Literal` and None; nothing for any other."""
+    parts = [hint] if get_origin(hint) is Literal else list(get_args(hint))
+    if any(get_origin(part) is not Literal and part is not type(None) for part in parts):
+        return
+    for part in parts:
+        yield from [None] if part is type(None) else get_args(part)
+
+
+def _engine(study: Study) -> Iterator[str]:
+    name = study.engine.name
+    if problem := refuse("engine", name, ENGINES, of=study.model.name if name in PLANNED["engine"] else ""):
+        yield problem
+
+
+def _listed(study: Study) -> Iterator[str]:
+    """Names and options under `baselines` and `checks`."""
+    baselines = {name: entry for name, entry in BASELINES.items() if entry.kind == study.data.kind}
+    checks = {name: entry for name, entry in CHECKS.items() if study.data.kind in entry.kinds}
+    for what, listed, available in (("baseline", study.baselines, baselines), ("check", study.checks, checks)):
+        pairs = [] if isinstance(listed, str) else [pair for entry in listed for pair in entry.items()]
+        for name, options in pairs:
+            if problem := refuse(what, name, available):
+                yield problem
+                continue
+            valid = [key for key in signature(available[name].load()).parameters if key not in NOT_OPTIONS]
+            for option in options:
+                if option not in valid:
+                    yield f"{what} '{name}' has no option '{option}'{closest(option, valid)}"
+        names = [name for name, _ in pairs]
+        for name in sorted({n for n in names if names.count(n) > 1}):
+            yield f"{what}s names '{name}' twice"

@@ -1,0 +1,200 @@
+"""The one use case, in a page: data, model, posterior, baselines, comparison, checks, report, run folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bayes_causal.errors import BayesCausalError, StudyError
+from bayes_causal.study.folder import claim, whole
+from bayes_causal.study.manifest import Stages, data_record, manifest
+from bayes_causal.study.read import read_study, study_from
+from bayes_causal.study.schema import Study
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from bayes_causal.checks.base import Check
+    from bayes_causal.estimates import Estimate
+    from bayes_causal.reports.content import RunContent
+
+FURTHER_CHECKS = ("convergence",)
+"""What is checked of outcomes beside the headline."""
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """Everything said about one outcome; the first estimate is the model's headline."""
+
+    outcome: str
+    data: dict[str, Any]
+    model: Any
+    tree: xr.DataTree
+    estimates: list[Estimate]
+    checks: list[Check]
+
+
+def run_study(
+    study: str | Path | Mapping[str, Any] | Study,
+    *,
+    out: str | Path | None = None,
+    seed: int | None = None,
+    engine: str | None = None,
+    overrides: Iterable[str] = (),
+    force: bool = False,
+    progress: Callable[[str], None] | None = None,
+    quiet: bool = False,
+) -> Path:
+    """Run a study from its data to its report.
+
+    Parameters
+    ----------
+    study : path, mapping or Study
+        A study file, or the same keys.
+    out, seed, engine : optional
+        Instead of the study's `output`, `engine.seed` and `engine.name`; `out` is relative to the current folder.
+    overrides : iterable of str
+        Any other key, as ``level=0.95`` or ``engine.draws=200``.
+    force : bool
+        Replace an existing run folder, once the new one is complete.
+    progress : callable, optional
+        Called with a line when a stage begins.
+    quiet : bool
+        No progress bar while sampling; by default there is one on a terminal.
+
+    Returns
+    -------
+    pathlib.Path
+        The run folder. ``estimates.json`` holds the verdict.
+
+    Raises
+    ------
+    StudyError, DataError, IdentificationError, RunFolderError
+        The input was refused; nothing was written.
+    """
+    resolved = resolve(study, out=out, seed=seed, engine=engine, overrides=overrides)
+    target = Path(str(resolved.output))
+    claim(target, force=force)
+    stages = Stages(progress)
+    outcomes = resolved.data.all_outcomes or (None,)
+    answers = [_answer(resolved, outcome, stages, first=k == 0, quiet=quiet) for k, outcome in enumerate(outcomes)]
+    with whole(target, force=force) as folder:
+        _write(resolved, answers, stages, folder)
+    return target
+
+
+def resolve(
+    study: str | Path | Mapping[str, Any] | Study,
+    *,
+    out: str | Path | None = None,
+    seed: int | None = None,
+    engine: str | None = None,
+    overrides: Iterable[str] = (),
+) -> Study:
+    """The study as it will run: read, overridden, checked, with absolute paths."""
+    given = {"output": None if out is None else Path(out).absolute(), "engine.seed": seed, "engine.name": engine}
+    changes = [*overrides, *(f"{key}={value}" for key, value in given.items() if value is not None)]
+    if isinstance(study, Study):
+        return study_from(study.model_dump(exclude_unset=True), changes)
+    if isinstance(study, Mapping):
+        return study_from(study, changes)
+    return read_study(study, changes)
+
+
+def _answer(study: Study, outcome: str | None, stages: Stages, *, first: bool, quiet: bool) -> Answer:
+    """Data, posterior, estimates, baselines and checks of one outcome."""
+    from bayes_causal.baselines.catalogue import run as run_baselines
+    from bayes_causal.checks.catalogue import check
+    from bayes_causal.data.load import load_panel
+    from bayes_causal.inference.fit import fit
+
+    said = f"{outcome}: " if len(study.data.all_outcomes) > 1 else ""
+    with stages("data", f"{said}reading the data"):
+        panel, provenance = load_panel(_declared(study), "/", outcome)
+        model = _model(study, panel)
+    with stages("fit", f"{said}sampling the posterior"):
+        tree = fit(model, _engine(study, quiet), seed=study.engine.seed)
+    with stages("estimates", f"{said}reading the answers off the posterior"):
+        estimates = _estimates(study, model, tree)
+    with stages("baselines", f"{said}asking the baselines"):
+        estimates += run_baselines(panel, study.baselines, model.headline, level=study.level)
+    with stages("checks", f"{said}checking"):
+        checks = check(model, tree, study.checks if first else FURTHER_CHECKS)
+    name = outcome or panel.outcome_name
+    if said:
+        estimates = [e.labelled(outcome=name) for e in estimates]
+    if not first:
+        checks = [replace(c, name=f"{c.name} ({name})", severity="warning") for c in checks]
+    return Answer(name, data_record(panel.counts, provenance), model, tree, estimates, checks)
+
+
+def _declared(study: Study) -> dict[str, Any]:
+    """The data section as the readers take it: what the study says, and nothing else."""
+    keys = study.data.model_dump(exclude_unset=True, exclude={"kind"})
+    return {key: value for key, value in keys.items() if value not in (None, ())}
+
+
+def _model(study: Study, data: Any) -> Any:
+    from bayes_causal.models.catalogue import MODELS
+
+    try:
+        return MODELS[study.model.name].build(data, study.model.options, study.model.priors)
+    except (TypeError, ValueError) as error:
+        if isinstance(error, BayesCausalError):
+            raise
+        raise StudyError(f"model.options: {error}") from error
+
+
+def _engine(study: Study, quiet: bool) -> Any:
+    from bayes_causal.inference.catalogue import engine_from
+
+    said = study.engine
+    engine: Any = engine_from(said.name, draws=said.draws, warmup=said.warmup, chains=said.chains)
+    return replace(engine, progress=False) if quiet and hasattr(engine, "progress") else engine
+
+
+def _estimates(study: Study, model: Any, tree: xr.DataTree) -> list[Estimate]:
+    """The headline first, then whatever else the model reports."""
+    from bayes_causal.inference.estimate import estimate
+
+    asked = dict.fromkeys([model.headline, *model.estimands()])
+    return [
+        estimate(model, tree, e, level=study.level, interval=study.interval, rope=study.rope if e == model.headline else None)
+        for e in asked
+    ]
+
+
+def _write(study: Study, answers: list[Answer], stages: Stages, folder: Path) -> None:
+    """Everything a run folder holds, into a folder that takes its place when this returns."""
+    from bayes_causal.inference import tree
+    from bayes_causal.reports import content, html
+
+    for answer in answers:
+        tree.save(answer.tree, folder / ("posterior.nc" if answer is answers[0] else f"posterior_{answer.outcome}.nc"))
+    with stages("report", "writing the report"):
+        html.write(_content(study, answers, stages), folder)
+    content.save(_content(study, answers, stages), folder)
+
+
+def _content(study: Study, answers: list[Answer], stages: Stages) -> RunContent:
+    from bayes_causal.inference.tree import info
+    from bayes_causal.reports import tables, text
+    from bayes_causal.reports.content import RunContent
+
+    head = answers[0]
+    checks = [c for a in answers for c in a.checks]
+    rows, coefficients = tables.split_coefficients([row for a in answers for e in a.estimates for row in e.rows()])
+    record = manifest(study, head.data, [info(a.tree) for a in answers], stages)
+    return RunContent(
+        study=record["study"],
+        verdict=text.verdict(head.estimates[0].rows()[0], checks, study.rope),
+        rows=rows,
+        comparison=[row for a in answers for row in tables.comparison(a.estimates, a.estimates[0])],
+        checks=checks,
+        manifest=record,
+        tree=head.tree,
+        assumptions=[(a.name, a.sentence, a.checks) for a in head.model.assumptions()],
+        coefficients=coefficients,
+    )

@@ -1,0 +1,91 @@
+"""A commented study file for a model, ready to be filled in."""
+
+from __future__ import annotations
+
+import textwrap
+from inspect import signature
+from typing import Any, get_type_hints
+
+from bayes_causal.errors import StudyError
+from bayes_causal.models.catalogue import MODELS, ModelEntry
+from bayes_causal.study.names import refuse
+from bayes_causal.study.rules import words
+
+PANEL = """\
+data:
+  source: panel.csv            # csv, csv.gz, parquet, a glob or folder of parquet, a URL, or example:NAME; relative to this file
+  kind: panel
+  unit: unit                   # column that names the unit
+  time: time                   # column of the period
+  outcome: outcome             # column of the outcome; for several, the headline first: outcomes: [sales, units]
+  treatment: treated           # 0/1 column, on while the unit is treated
+  # group: campaign            # which treatment it is: effects are pooled over groups
+  # exposures: exposures.csv   # instead of treatment and group: rows (unit, group, start, end), both ends included
+  # cohort: first_treated      # instead of treatment: first treated period, 0 or empty = never
+  # covariates: [income]
+  # weights: weight            # precision weights
+  # cluster: region            # what standard errors of the baselines are clustered by; the unit if left out
+  # where: time < 100          # a row filter, as SQL
+"""
+REST = """\
+engine:
+  name: auto                   # auto | nuts | pymc | nutpie | pymc_numpyro
+  draws: 1000                  # kept draws of each chain
+  chains: 4
+  warmup: 1000
+  seed: 1                      # the same seed gives the same numbers
+level: 0.9                     # probability of the intervals
+interval: eti                  # eti (equal tails) | hdi (shortest)
+# rope: [-0.01, 0.01]          # region of practical equivalence, in units of the outcome
+baselines: default             # default | none | a list of names: see `bayes-causal models`
+checks: default                # default | none | a list of names
+output: runs/study             # relative to this file
+"""
+
+
+def template(model: str) -> str:
+    """A study file for a model that is valid as it stands.
+
+    Raises
+    ------
+    StudyError
+        No such model.
+    """
+    if problem := refuse("model", model, MODELS):
+        raise StudyError(problem)
+    entry = MODELS[model]
+    head = "\n".join(textwrap.wrap(f"{entry.name}: {entry.line}", 120, initial_indent="# ", subsequent_indent="# "))
+    return f"{head}\nname: study\n{PANEL}model:\n  name: {entry.name}\n{_options(entry)}{_priors(entry)}{REST}"
+
+
+def _options(entry: ModelEntry) -> str:
+    hints, parameters = get_type_hints(entry.load().__init__), signature(entry.load().__init__).parameters
+    lines = ["  options:" if entry.options else "  options: {}"]
+    for option in entry.options:
+        default, choices = parameters[option].default, [str(w) for w in words(hints.get(option)) if w is not None]
+        said = " | ".join(choices)
+        if default is None:
+            lines.append(
+                _commented(
+                    f"    # {option}: {choices[0] if choices else '...'}", f"{said}; chosen by the model if left out".lstrip("; ")
+                )
+            )
+        else:
+            lines.append(_commented(f"    {option}: {_yaml(default)}", said))
+    if len(lines) > 1 and all(line.lstrip().startswith("#") for line in lines[1:]):
+        lines[0] = "  options: {}"
+    return "\n".join(lines) + "\n"
+
+
+def _priors(entry: ModelEntry) -> str:
+    lines = ["  priors: {}                   # scales, on the standardised outcome; the defaults:"]
+    lines += [f"    # {name}: {value:g}" for name, value in entry.priors.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _commented(text: str, comment: str) -> str:
+    return f"{text:<30} # {comment}" if comment else text
+
+
+def _yaml(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
