@@ -10,7 +10,7 @@ from scipy import sparse
 
 from bayes_causal.data.panel import Panel
 from bayes_causal.errors import EstimandError
-from bayes_causal.models.did_effects import EffectStructure, EventTimeEffect
+from bayes_causal.models.did_effects import EffectStructure
 
 BREAKDOWNS = ("group", "event_time", "cohort", "time", "unit")
 
@@ -56,15 +56,9 @@ def contraction(
         rows = sparse.csr_array((np.ones(first.size), (key[first], pairs.row[first])), shape=(labels.size, pairs.n_rows))
         return np.asarray(rows.toarray()) / cells[:, None], labels, cells
     weights = np.asarray(bins @ structure.pair_columns) / cells[:, None]
-    if leads and by == "event_time" and isinstance(structure, EventTimeEffect) and structure.n_leads:
-        unit_vectors = np.eye(structure.n_leads, weights.shape[1])
-        lead_cells = structure.columns[:, : structure.n_leads].sum(0)
-        seen = lead_cells > 0
-        return (
-            np.vstack([unit_vectors[seen], weights]),
-            np.r_[structure.bins[: structure.n_leads][seen], labels],
-            np.r_[lead_cells[seen], cells],
-        )
+    if leads and by == "event_time":
+        before = structure.leads()
+        return np.vstack([before.weights, weights]), np.r_[before.event, labels], np.r_[before.cells, cells]
     return weights, labels, cells
 
 
@@ -83,8 +77,7 @@ def _labels(panel: Panel, structure: EffectStructure, by: str | None) -> tuple[n
     elif by == "cohort":
         key, values = np.searchsorted(data["period"].values, panel.first_period[unit[pairs.row]]), data["time"].values
     else:
-        event = pairs.event if not isinstance(structure, EventTimeEffect) else np.clip(pairs.event, 0, structure.bins[-1])
-        values, key = np.unique(event, return_inverse=True)
+        values, key = np.unique(np.minimum(pairs.event, structure.last), return_inverse=True)
     used, key = np.unique(key, return_inverse=True)
     return key, values[used]
 

@@ -45,7 +45,8 @@ class Priors:
     Parameters
     ----------
     tau : sd of the (population mean, or onset) effect
-    omega : scale of the half-normal on the sd of effects between groups
+    omega : scale of the half-normal on the sd of effects between groups, or cohorts
+    cell : scale of the half-normals on the sd of effects between cohorts at one event time
     step : scale of the half-normal on the step sd of the walks over event time
     sigma, sigma_unit : scales of the half-normals on the innovation sd and on the sd between units
     intercept, time : sds, as good as flat
@@ -55,6 +56,7 @@ class Priors:
 
     tau: float = 1.0
     omega: float = 0.5
+    cell: float = 0.5
     step: float = 0.5
     sigma: float = 1.0
     sigma_unit: float = 1.0
@@ -75,7 +77,7 @@ class HierarchicalDiD:
     Parameters
     ----------
     panel : Panel
-    effect : {"constant", "group", "event_time"}, optional
+    effect : {"constant", "group", "event_time", "cohort_time"}, optional
         How effects vary; "group" (partial pooling) where the panel names several groups, else "constant".
     errors : {"ar1", "iid"}
     time_effects : {"fixed", "random_walk"}
@@ -105,7 +107,7 @@ class HierarchicalDiD:
         self,
         panel: Panel,
         *,
-        effect: Literal["constant", "group", "event_time"] | None = None,
+        effect: Literal["constant", "group", "event_time", "cohort_time"] | None = None,
         errors: Literal["ar1", "iid"] = "ar1",
         time_effects: Literal["fixed", "random_walk"] = "fixed",
         window: Sequence[int] | None = None,
@@ -293,7 +295,21 @@ class HierarchicalDiD:
 
     def top_level(self) -> tuple[str, ...]:
         """Sites with top-level priors on effects and scales: what a prior sensitivity analysis of the effect scales."""
-        return ("tau", "omega", "lag_first", "step_lag", "step_lead", "sigma", "sigma_unit", "rho", "beta", "delta", "step_time")
+        return (
+            "tau",
+            "omega",
+            "omega_cell",
+            "omega_lead",
+            "lag_first",
+            "step_lag",
+            "step_lead",
+            "sigma",
+            "sigma_unit",
+            "rho",
+            "beta",
+            "delta",
+            "step_time",
+        )
 
     def effect(self, posterior: xr.Dataset, estimand: Estimand) -> xr.DataArray:
         """Draws of an estimand.
@@ -355,6 +371,7 @@ class HierarchicalDiD:
             "constant": (),
             "group": ("group", "time"),
             "event_time": ("event_time", *(("group",) if grouped else ()), "cohort", "time"),
+            "cohort_time": ("event_time", "cohort", *(("group",) if grouped else ()), "time"),
         }
         extra = (Estimand("att", "realised"), Estimand("cumulative", "mean"))
         return (self.headline, *extra, *(Estimand("att", "mean", b) for b in by[self.effects]))

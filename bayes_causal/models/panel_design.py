@@ -135,7 +135,7 @@ def sum_to_zero(t: int) -> np.ndarray:
 def _unit_terms(
     z: np.ndarray, weight: np.ndarray, starts: np.ndarray, two_terms: bool, names: list[str]
 ) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Unit-level terms of (N, q) columns: weighted unit means (and mid-ends), centred, scaled, deduplicated by pivoted QR."""
+    """Unit-level terms of (N, q) columns: weighted unit means (and mid-ends), centred, scaled, of full rank."""
     total = np.add.reduceat(weight, starts)
     means = np.add.reduceat(z * weight[:, None], starts) / total[:, None]
     labels = [f"mean of {n}" for n in names]
@@ -147,17 +147,26 @@ def _unit_terms(
     sd = means.std(0)
     moves = np.flatnonzero(sd > RANK_TOLERANCE * np.maximum(1.0, np.abs(means).max(0, initial=0.0)))
     means = means[:, moves] / sd[moves]
-    keep = np.sort(moves_of_full_rank(means))
+    keep = moves_of_full_rank(means)
     return means[:, keep], tuple(labels[moves[k]] for k in keep)
 
 
 def moves_of_full_rank(columns: np.ndarray) -> np.ndarray:
-    """Positions of a largest set of linearly independent columns, found by pivoted QR."""
+    """Positions of the columns that are linearly independent of those before them.
+
+    The order of the columns decides, never that of the units: pivoting on norms would, as all columns have the same.
+    """
     if columns.shape[1] == 0:
         return np.zeros(0, int)
-    r, pivot = linalg.qr(columns, mode="r", pivoting=True)
-    diagonal = np.abs(np.diag(r))
-    return pivot[: int((diagonal > RANK_TOLERANCE * diagonal[0]).sum())]
+    r = linalg.qr(columns, mode="r")[0][: columns.shape[1]]
+    basis, kept = np.zeros((r.shape[0], 0)), []
+    for k, column in enumerate(r.T):
+        left = column - basis @ (basis.T @ column)
+        left -= basis @ (basis.T @ left)
+        if np.linalg.norm(left) > RANK_TOLERANCE * np.linalg.norm(column):
+            basis = np.column_stack([basis, left / np.linalg.norm(left)])
+            kept.append(k)
+    return np.array(kept, int)
 
 
 def within_gram(design: PanelDesign, columns: np.ndarray) -> np.ndarray:

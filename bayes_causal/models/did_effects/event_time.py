@@ -1,250 +1,22 @@
-"""Effect structures of difference-in-differences: how the effect of an active treatment may vary.
-
-Each structure is the same five parts: its columns over rows and over active (row, group) pairs, its coordinates, its prior
-said in NumPyro and in PyMC, and its coefficients named in natural units. Adding a structure is adding a class and its line in
-`STRUCTURES`.
-"""
+"""Effects that move with the time since onset, and leads that show trends before it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bayes_causal.data.panel import Panel
+from bayes_causal.models.did_effects.structure import Leads, Pairs, Sites, active_pairs, group_columns
 
 if TYPE_CHECKING:
     from bayes_causal.models.hierarchical_did import Priors
     from bayes_causal.numerics.linear_gaussian import Block, Hyper
 
-Sites = Mapping[str, np.ndarray]
+
 DEFAULT_LEADS, DEFAULT_LAGS = 8, 24
-
-
-@dataclass(frozen=True, eq=False)
-class Pairs:
-    """Every active (observed cell, group) pair of a panel: row of the cell, position of the group, periods since onset."""
-
-    row: np.ndarray
-    group: np.ndarray
-    event: np.ndarray
-    n_rows: int
-
-
-def active_pairs(panel: Panel) -> Pairs:
-    """The pairs of a panel, rows counted over observed cells in unit-major order."""
-    unit, time = np.nonzero(panel.observed)
-    active = panel.dataset["treatment"].values[unit, time]
-    row, group = np.nonzero(active)
-    return Pairs(row, group, panel.event_time[unit[row], time[row], group].astype(int), unit.size)
-
-
-class EffectStructure(Protocol):
-    """What `HierarchicalDiD` asks of a structure. K columns, G groups."""
-
-    @property
-    def pairs(self) -> Pairs:
-        """Active pairs of the panel."""
-        ...
-
-    @property
-    def column_names(self) -> tuple[str, ...]:
-        """K names."""
-        ...
-
-    @property
-    def columns(self) -> np.ndarray:
-        """(N, K) columns over observed cells."""
-        ...
-
-    @property
-    def pair_columns(self) -> np.ndarray:
-        """(P, K) the same for each active pair alone, leads left out: what counts as an effect."""
-        ...
-
-    def coords(self) -> dict[str, Any]:
-        """Labels of the dims the structure adds."""
-        ...
-
-    def dims(self) -> dict[str, tuple[str, ...]]:
-        """Dims of the sites and quantities the structure adds."""
-        ...
-
-    def numpyro(self, p: Priors) -> Any:
-        """(K,) coefficients, sampled in NumPyro."""
-        ...
-
-    def pymc(self, p: Priors) -> Any:
-        """(K,) coefficients, sampled in PyMC."""
-        ...
-
-    def hypers(self, p: Priors) -> tuple[Hyper, ...]:
-        """Scales of the coefficients that the collapsed form keeps."""
-        ...
-
-    def blocks(self, p: Priors, start: int) -> tuple[Block, ...]:
-        """The coefficients as linear in standard normal sites, their columns counted from `start`."""
-        ...
-
-    def coefficients(self, sites: Sites) -> np.ndarray:
-        """(..., K) coefficients from sites (...), standardised scale."""
-        ...
-
-    def natural(self, sites: Sites, scale: float) -> dict[str, np.ndarray]:
-        """Named effects and their scales in units of the outcome."""
-        ...
-
-
-@dataclass(frozen=True, eq=False)
-class ConstantEffect:
-    """One effect for every active treatment: τ Σ_g D_itg."""
-
-    panel: Panel
-    window: tuple[int, int] | None = None
-    sites: ClassVar[tuple[str, ...]] = ("tau",)
-
-    @cached_property
-    def pairs(self) -> Pairs:
-        """Active pairs of the panel."""
-        return active_pairs(self.panel)
-
-    @property
-    def column_names(self) -> tuple[str, ...]:
-        """The one column."""
-        return ("treatment",)
-
-    @cached_property
-    def columns(self) -> np.ndarray:
-        """(N, 1) number of active treatments."""
-        return np.bincount(self.pairs.row, minlength=self.pairs.n_rows)[:, None].astype(float)
-
-    @cached_property
-    def pair_columns(self) -> np.ndarray:
-        """(P, 1) ones."""
-        return np.ones((self.pairs.row.size, 1))
-
-    def coords(self) -> dict[str, Any]:
-        """None added."""
-        return {}
-
-    def dims(self) -> dict[str, tuple[str, ...]]:
-        """None added."""
-        return {}
-
-    def numpyro(self, p: Priors) -> Any:
-        """τ ~ N(0, p.tau)."""
-        import jax.numpy as jnp
-        from numpyro import sample
-        from numpyro.distributions import Normal
-
-        return jnp.reshape(sample("tau", Normal(0.0, p.tau)), (1,))
-
-    def pymc(self, p: Priors) -> Any:
-        """τ ~ N(0, p.tau)."""
-        import pymc as pm
-
-        return pm.Normal("tau", 0.0, p.tau).reshape((1,))
-
-    def hypers(self, p: Priors) -> tuple[Hyper, ...]:
-        """None."""
-        return ()
-
-    def blocks(self, p: Priors, start: int) -> tuple[Block, ...]:
-        """τ on its column."""
-        from bayes_causal.numerics.linear_gaussian import Block
-
-        return (Block("tau", (), p.tau, start, start + 1),)
-
-    def coefficients(self, sites: Sites) -> np.ndarray:
-        """(..., 1) τ."""
-        return sites["tau"][..., None]
-
-    def natural(self, sites: Sites, scale: float) -> dict[str, np.ndarray]:
-        """`tau`."""
-        return {"tau": sites["tau"] * scale}
-
-
-@dataclass(frozen=True, eq=False)
-class GroupEffect:
-    """Partially pooled effects: Σ_g D_itg τ_g with τ_g = τ + ω z_g."""
-
-    panel: Panel
-    window: tuple[int, int] | None = None
-
-    @cached_property
-    def pairs(self) -> Pairs:
-        """Active pairs of the panel."""
-        return active_pairs(self.panel)
-
-    @property
-    def column_names(self) -> tuple[str, ...]:
-        """One column a group."""
-        return tuple(f"group {g}" for g in self.panel.dataset["group"].values)
-
-    @cached_property
-    def columns(self) -> np.ndarray:
-        """(N, G) active treatments."""
-        return group_columns(self.panel)
-
-    @cached_property
-    def pair_columns(self) -> np.ndarray:
-        """(P, G) indicator of the pair's group."""
-        return np.eye(self.panel.dataset.sizes["group"])[self.pairs.group]
-
-    def coords(self) -> dict[str, Any]:
-        """`group`."""
-        return {"group": self.panel.dataset["group"].values}
-
-    def dims(self) -> dict[str, tuple[str, ...]]:
-        """Dims of the group sites and effects."""
-        return {"group_offset": ("group",), "tau_group": ("group",)}
-
-    def numpyro(self, p: Priors) -> Any:
-        """τ ~ N(0, p.tau), ω ~ HalfNormal(p.omega), z_g ~ N(0, 1)."""
-        from numpyro import sample
-        from numpyro.distributions import HalfNormal, Normal
-
-        tau = sample("tau", Normal(0.0, p.tau))
-        omega = sample("omega", HalfNormal(p.omega))
-        z = sample("group_offset", Normal(0.0, 1.0).expand([self.panel.dataset.sizes["group"]]).to_event(1))
-        return tau + omega * z
-
-    def pymc(self, p: Priors) -> Any:
-        """τ ~ N(0, p.tau), ω ~ HalfNormal(p.omega), z_g ~ N(0, 1)."""
-        import pymc as pm
-
-        tau = pm.Normal("tau", 0.0, p.tau)
-        omega = pm.HalfNormal("omega", p.omega)
-        z = pm.Normal("group_offset", 0.0, 1.0, dims="group")
-        return tau + omega * z
-
-    def hypers(self, p: Priors) -> tuple[Hyper, ...]:
-        """ω."""
-        from bayes_causal.numerics.linear_gaussian import Hyper
-
-        return (Hyper("omega", "half_normal", p.omega),)
-
-    def blocks(self, p: Priors, start: int) -> tuple[Block, ...]:
-        """τ on every column, ω z_g on its own."""
-        from bayes_causal.numerics.linear_gaussian import Block
-
-        n = self.panel.dataset.sizes["group"]
-        ones, eye = np.ones((n, 1)), np.eye(n)
-        return (
-            Block("tau", (), p.tau, start, start + n, lambda theta: ones),
-            Block("group_offset", (n,), 1.0, start, start + n, lambda theta: theta["omega"] * eye),
-        )
-
-    def coefficients(self, sites: Sites) -> np.ndarray:
-        """(..., G) τ_g."""
-        return sites["tau"][..., None] + sites["omega"][..., None] * sites["group_offset"]
-
-    def natural(self, sites: Sites, scale: float) -> dict[str, np.ndarray]:
-        """`tau`, `omega`, `tau_group`."""
-        return {"tau": sites["tau"] * scale, "omega": sites["omega"] * scale, "tau_group": self.coefficients(sites) * scale}
 
 
 @dataclass(frozen=True, eq=False)
@@ -305,6 +77,18 @@ class EventTimeEffect:
         k = np.searchsorted(self.bins, np.clip(self.pairs.event, 0, self.bins[-1]))
         time = np.eye(self.bins.size)[k]
         return np.hstack([time, np.eye(self.panel.dataset.sizes["group"])[self.pairs.group]]) if self.grouped else time
+
+    def leads(self) -> Leads:
+        """The walk before onset, where it was seen."""
+        weights = np.eye(self.n_leads, len(self.column_names))
+        cells = self.columns[:, : self.n_leads].sum(0)
+        seen = cells > 0
+        return Leads(self.bins[: self.n_leads][seen], weights[seen], cells[seen])
+
+    @property
+    def last(self) -> int:
+        """The bin of everything beyond the window."""
+        return int(self.bins[-1])
 
     def coords(self) -> dict[str, Any]:
         """`event_time`, the walks' steps, and `group` where groups deviate."""
@@ -418,15 +202,3 @@ class EventTimeEffect:
             mean = g.T @ self.pair_columns / np.maximum(g.sum(0), 1.0)[:, None]
             named["tau_group"] = b @ mean.T
         return named
-
-
-def group_columns(panel: Panel) -> np.ndarray:
-    """(N, G) active treatments over observed cells."""
-    return panel.dataset["treatment"].values[panel.observed].astype(float)
-
-
-STRUCTURES: dict[str, Callable[[Panel, tuple[int, int] | None], EffectStructure]] = {
-    "constant": ConstantEffect,
-    "group": GroupEffect,
-    "event_time": EventTimeEffect,
-}
