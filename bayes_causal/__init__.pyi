@@ -9,8 +9,11 @@ from .data.simulate import simulate_panel as simulate_panel
 from .estimates import Estimand as Estimand
 from .estimates import Estimate as Estimate
 from .estimates import compare as compare
+from .inference.collapsed import Collapsed as Collapsed
 from .inference.estimate import estimate as estimate
+from .inference.fit import Auto as Auto
 from .inference.fit import fit as fit
+from .inference.many import fit_many as fit_many
 from .inference.numpyro_nuts import NumpyroNuts as NumpyroNuts
 from .inference.pymc_nuts import PymcNuts as PymcNuts
 from .inference.tree import load_tree as load_tree

@@ -63,8 +63,8 @@ class Model(Protocol):
 class Collapsible(Protocol):
     """A model part of which can be integrated out exactly."""
 
-    def collapsed(self) -> LinearGaussian:
-        """What is Gaussian given the hyperparameters, as `numerics` integrates it."""
+    def collapsed(self, outcome: np.ndarray | None = None) -> LinearGaussian:
+        """What is Gaussian given the hyperparameters, as `numerics` integrates it; for another standardised outcome, if given."""
         ...
 
 
@@ -87,6 +87,10 @@ class Simulates(Protocol):
 
     def observed(self) -> xr.DataArray:
         """The outcome in natural units, in the dims of `simulate`."""
+        ...
+
+    def standardised(self, outcomes: np.ndarray) -> np.ndarray:
+        """Outcomes in natural units on the scale the twins see, with the centre and scale of the model's own data."""
         ...
 
 

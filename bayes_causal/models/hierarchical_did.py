@@ -243,8 +243,11 @@ class HierarchicalDiD:
             pm.Normal("y", expected, sd, observed=d.y, dims="row")
         return model
 
-    def collapsed(self) -> LinearGaussian:
-        """Everything but the scales and ρ, integrated out: columns times √w in the order of the blocks, y last."""
+    def collapsed(self, outcome: np.ndarray | None = None) -> LinearGaussian:
+        """Everything but the scales and ρ, integrated out: columns times √w in the order of the blocks, y last.
+
+        `outcome` (N,) stands in for the standardised outcome, as a simulated one does.
+        """
         from bayes_causal.numerics.linear_gaussian import Block, Hyper, LinearGaussian
         from bayes_causal.numerics.panel_sums import panel_sums
 
@@ -258,7 +261,14 @@ class HierarchicalDiD:
         ends = np.cumsum([1, n_terms, n_contrasts, n_effects, n_covariates])
         walk = self.time_effects == "random_walk"
         times = np.vstack([np.zeros(n_contrasts), np.tril(np.ones((n_contrasts, n_contrasts)))]) if walk else d.contrasts
-        columns = [np.ones((d.y.size, 1)), d.unit_terms[d.unit], times[d.time], d.effect, d.covariates, d.y[:, None]]
+        columns = [
+            np.ones((d.y.size, 1)),
+            d.unit_terms[d.unit],
+            times[d.time],
+            d.effect,
+            d.covariates,
+            (d.y if outcome is None else outcome)[:, None],
+        ]
         z = np.hstack(columns) * d.sqrt_weight[:, None]
         eye = np.eye(n_contrasts)
         blocks = [Block("intercept", (), p.intercept, 0, 1)]
@@ -353,6 +363,10 @@ class HierarchicalDiD:
         d, data = self.design, self.panel.dataset
         where = {"unit_of_row": ("row", data["unit"].values[d.unit]), "time_of_row": ("row", data["time"].values[d.time])}
         return xr.DataArray(d.center + d.scale * d.y, dims=("row",), coords=where, name="y")
+
+    def standardised(self, outcomes: np.ndarray) -> np.ndarray:
+        """Outcomes minus the centre, over the scale, of this panel's untreated cells."""
+        return (outcomes - self.design.center) / self.design.scale
 
     def log_likelihood(self, sites: Mapping[str, np.ndarray]) -> xr.DataArray:
         """(sample, unit) log density of each unit's standardised rows, u_i integrated out."""

@@ -15,7 +15,7 @@ QUARTILE = 0.6744897501960817  # of the standard normal
 
 def headline(content: RunContent, group: str = "posterior") -> np.ndarray | None:
     """(chain, draw) draws of the headline estimand from one group of the tree; None where the tree does not hold them."""
-    values = _scalar(content.dataset(group), content.verdict["estimand"])
+    values = scalar(content.dataset(group), content.verdict["estimand"])
     if values is None or not np.isfinite(values).any():
         return None
     if group == "posterior" and not _same(values, content.headline):
@@ -61,7 +61,8 @@ def bandwidth(values: np.ndarray) -> float:
     return 0.9 * (min(spread, robust) if robust > 0 else spread) * values.size**-0.2
 
 
-def _scalar(data: xr.Dataset, name: str) -> np.ndarray | None:
+def scalar(data: xr.Dataset, name: str) -> np.ndarray | None:
+    """(chain, draw) draws of a variable; None where the group does not hold it, or it has other dims."""
     if name not in data or set(data[name].dims) != {"chain", "draw"}:
         return None
     return data[name].transpose("chain", "draw").values.astype(float)

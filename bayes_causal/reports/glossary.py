@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 METHODS = {
     "hierarchical_did": "Hierarchical Bayesian DiD",
     "synthetic_control": "Bayesian synthetic control",
@@ -30,8 +32,8 @@ WEIGHTS = {
     ),
     "did_2x2": "contrasts two averages, before and after, so that every period counts equally and the dates of onset are ignored",
     "callaway_santanna": (
-        "averages the effects of each cohort in each period, by cohort size, using long differences from the period before onset "
-        "(doi:10.1016/j.jeconom.2020.12.001)"
+        "averages the effects of each cohort in each period, by cohort size, using long differences from the period before "
+        "onset; by default its leads compare each period with the one before it (doi:10.1016/j.jeconom.2020.12.001)"
     ),
     "sun_abraham": "averages event studies made cohort by cohort, by each cohort's share (doi:10.1016/j.jeconom.2020.09.006)",
     "did2s": (
@@ -105,6 +107,29 @@ OPTIONS = {
     ("time_effects", "fixed"): "period effects are as good as fixed",
     ("time_effects", "random_walk"): "period effects follow a random walk",
 }
+
+_NUTS = "The No-U-Turn sampler walks through all parameters at once; R-hat and effective sample sizes say whether it arrived. "
+ENGINES = {
+    "collapsed": (
+        "Given a few scales (sizes of noise, of differences between units, of pooling) the model is linear and Gaussian, so "
+        "levels, period effects and treatment effects are integrated out exactly. Values of the scales are proposed from an "
+        "approximation, weighted by the exact density and resampled; everything else is then drawn exactly. A Pareto k below "
+        "0.7 says that the weights can be trusted; the share that is effective says how good the approximation was. Where it is "
+        "not good enough, NUTS samples the scales instead, and the path says so."
+    ),
+    "nuts": _NUTS + "Run by NumPyro.",
+    "pymc": _NUTS + "Run by PyMC.",
+    "nutpie": _NUTS + "Run by nutpie on the PyMC form of the model.",
+    "pymc_numpyro": _NUTS + "Run by NumPyro on the PyMC form of the model.",
+}
+
+
+def option(name: str, value: Any) -> str:
+    """What a model option means, in words; empty for options without an entry."""
+    if name == "window" and isinstance(value, (list, tuple)) and len(value) == 2:
+        lead, lag = value
+        return f"event times from −{lead} to {lag} have an effect of their own; those beyond share one on each side"
+    return OPTIONS.get((name, str(value)), "")
 
 
 def method_label(name: str) -> str:

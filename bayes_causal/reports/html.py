@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
@@ -66,7 +67,16 @@ def environment() -> Environment:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     loader = PackageLoader("bayes_causal.reports", "templates")
-    return Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    jinja = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    jinja.filters["subscripts"] = subscripts
+    return jinja
+
+
+def subscripts(text: str) -> Any:
+    """Formulas as people write them: ``y_it`` with its index below the line."""
+    from markupsafe import Markup, escape
+
+    return Markup(re.sub(r"_([a-z]{1,2}(?:,[a-z](?:−\d)?)?)(?![a-z_])", r"<sub>\1</sub>", str(escape(text))))
 
 
 @lru_cache(maxsize=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Any
 
 DASH = "–"
@@ -62,6 +63,11 @@ def compact(value: Any) -> str:
         return f"{value:.2e}".replace("-", "−")
     text = f"{value:,.{max(3 - size, 0)}f}".replace("-", "−")
     return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def true_minus(text: str) -> str:
+    """A sentence with minus signs, not hyphens, before its numbers; dates and names keep their hyphens."""
+    return re.sub(r"(?<![\w.-])-(?=\d)", "−", text)
 
 
 def level(value: float) -> str:

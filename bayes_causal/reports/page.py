@@ -63,7 +63,9 @@ def page(content: RunContent, drawn: Iterable[str]) -> dict[str, Any]:
         "groups": groups,
         "comparison": comparison(content),
         "checks": [card(c) for c in sorted(content.checks, key=lambda c: ORDER.index(status(c)))],
-        "tally": [(s, WORDS[s], n) for s in ORDER if (n := sum(status(c) == s for c in content.checks))],
+        "tally": [
+            (s, WORDS[s] + "s" * (s == "warn" and n > 1), n) for s in ORDER if (n := sum(status(c) == s for c in content.checks))
+        ],
         "assumptions": assumptions(content),
         "tested": tested(content),
         "model": model(content),
@@ -84,7 +86,8 @@ def verdict(content: RunContent) -> dict[str, Any]:
     v, row = content.verdict, content.headline
     tone, words = text.badge(v, content.checks)
     places = numbers.decimals(row.get("std_error"), v["value"])
-    change = text.relative_change(row) if v["value"] is not None else None
+    shifts = text.shift_matters(content.checks)
+    change = text.relative_change(row) if v["value"] is not None and not shifts else None
     kind = row.get("interval_kind") or "credible"
     figures = [
         ("Effect", number(v["value"], places, signed=True), f"about {change[0]}" if change else content.unit),
@@ -102,8 +105,8 @@ def verdict(content: RunContent) -> dict[str, Any]:
         "badge": words,
         "numbers": figures,
         "strip": strip(v, content.study.get("rope"), places),
-        "note": text.log_note(content.unit) if change else "",
-        "failed": [(c.name, c.text) for c in failed],
+        "note": text.SHIFT_NOTE if shifts else text.log_note(content.unit) if change else "",
+        "failed": [(c.name, numbers.true_minus(c.text)) for c in failed],
     }
 
 
@@ -150,7 +153,7 @@ def card(check: Check) -> dict[str, Any]:
         "status": status(check),
         "word": WORDS[status(check)],
         "severity": check.severity,
-        "text": check.text,
+        "text": numbers.true_minus(check.text),
         "numbers": [(k.replace("_", " "), flat(v)) for k, v in check.numbers.items()],
         "table": table(names, body, left=1) if body else None,
     }
@@ -190,12 +193,15 @@ def model(content: RunContent) -> dict[str, Any]:
         "code": content.model,
         "equations": lines,
         "symbols": symbols,
-        "options": [(k.replace("_", " "), flat(v), glossary.OPTIONS.get((k, str(v)), "")) for k, v in options.items()],
+        "options": [(k.replace("_", " "), flat(v), glossary.option(k, v)) for k, v in options.items()],
         "priors": [
             (k, flat(v), "set in the study" if k in (asked.get("priors") or {}) else "default") for k, v in priors.items()
         ],
-        "engine": [(k, flat(engine[k])) for k in ("name", "reason", "path") if engine.get(k) not in (None, "")],
-        "settings": [(k, flat(v)) for k, v in (engine.get("settings") or {}).items() if v is not None],
+        "sampler": glossary.ENGINES.get(str(engine.get("name")), ""),
+        "engine": [
+            (k, numbers.true_minus(flat(engine[k]))) for k in ("name", "reason", "path") if engine.get(k) not in (None, "")
+        ],
+        "settings": [(k.replace("_", " "), flat(v)) for k, v in (engine.get("settings") or {}).items() if v is not None],
     }
 
 

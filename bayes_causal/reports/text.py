@@ -17,6 +17,10 @@ Row = Mapping[str, Any]
 
 _LOG = re.compile(r"^(?:log(?P<base>10|2)?(?P<plus>1p)?|ln)(?=[^a-z0-9]|[A-Z]|$)")
 _SHARE_OF = {"cumulative": " in total over the post period", "relative": " of what it would have been", "rd": " at the cutoff"}
+SHIFT_NOTE = (
+    "No per cent figure is given: the check log_shift found that the effect depends on the constant added before the logarithm."
+)
+DESIGN = ("pretrend", "placebo_time", "selection")  # checks of what lets a difference be called an effect
 _AVERAGE = {"late": " on average among compliers", "regime_effect": " per unit of the shock", "cate": ""}
 
 
@@ -36,7 +40,7 @@ def verdict(headline: Row, checks: Sequence[Check], rope: Sequence[float] | None
     keys = ("estimand", "scale", "value", "lower", "upper", "level", "prob_positive", "prob_rope")
     answer = {key: headline.get(key) for key in keys}
     reliable = not reasons and headline.get("value") is not None
-    sentence = _sentence(headline, rope) if reliable else _refusal(headline, reasons)
+    sentence = _sentence(headline, checks, rope) if reliable else _refusal(headline, reasons)
     return answer | {"reliable": reliable, "reasons": reasons, "sentence": sentence}
 
 
@@ -49,22 +53,40 @@ def _refusal(row: Row, reasons: Sequence[str]) -> str:
     return f"No verdict: {what}, and a result that fails {'it' if len(reasons) == 1 else 'them'} cannot be relied on.{shown}"
 
 
-def _sentence(row: Row, rope: Sequence[float] | None) -> str:
+def doubts(checks: Sequence[Check]) -> list[str]:
+    """Names of failed checks that speak against calling the difference an effect of the treatment."""
+    return [c.name for c in checks if c.name in DESIGN and c.passed is False]
+
+
+def shift_matters(checks: Sequence[Check]) -> bool:
+    """Whether an effect on log(c + x) was found to hang on c, and so has no reading in per cent."""
+    return any(c.name == "log_shift" and c.passed is False for c in checks)
+
+
+def _sentence(row: Row, checks: Sequence[Check], rope: Sequence[float] | None) -> str:
     times, sign = (100, "%") if row["estimand"] == "relative" else (1, "")
     places = decimals(times * row["std_error"] if row.get("std_error") else None, times * row["value"])
     low, high = (number(times * row[k], places) + sign for k in ("lower", "upper"))
     kind = row.get("interval_kind") or "credible"
     interval = f"{level(row['level'])} {kind} interval from {low} to {high}"
     found, way = direction(row), "raised" if row["value"] > 0 else "lowered"
-    size = f"{_unit(row)} by {number(times * abs(row['value']), places)}{sign}{_how(row)}{_in_per_cent(row)}"
+    change, against = "" if shift_matters(checks) else _in_per_cent(row), doubts(checks)
+    size = f"{_unit(row)} by {number(times * abs(row['value']), places)}{sign}{_how(row)}{change}"
     if found == "undecided":
-        lean = f"the estimate is {number(times * row['value'], places, signed=True)}{sign}{_in_per_cent(row)}, with a {interval}"
+        lean = f"the estimate is {number(times * row['value'], places, signed=True)}{sign}{change}, with a {interval}"
         first = f"The data do not settle whether treatment raised or lowered {_unit(row)}{_how(row)}: {lean}."
-    elif found == "likely":
-        first = f"Treatment probably {way} {size}, with a {interval}."
     else:
-        first = f"Treatment {way} {size}, with a {interval}."
-    return " ".join(part for part in (first, _evidence(row), _practical(row, rope)) if part)
+        who = "By this estimate, treatment" if against else "Treatment"
+        first = f"{who} {'probably ' if found == 'likely' else ''}{way} {size}, with a {interval}."
+    return " ".join(part for part in (first, _evidence(row, found), _practical(row, rope), _doubt(against)) if part)
+
+
+def _doubt(against: Sequence[str]) -> str:
+    if not against:
+        return ""
+    names = " and ".join(filter(None, (", ".join(against[:-1]), against[-1])))
+    who = f"The check {names} speaks" if len(against) == 1 else f"The checks {names} speak"
+    return f"{who} against the assumptions under which this is the treatment's doing."
 
 
 def direction(row: Row) -> str:
@@ -81,9 +103,12 @@ def direction(row: Row) -> str:
     return "clear" if chance >= 0.95 else "likely" if chance > 0.5 else "undecided"
 
 
-def _evidence(row: Row) -> str:
-    if row.get("prob_positive") is not None:
-        return f"The probability that the effect is positive is {_in_words(row['prob_positive'])}."
+def _evidence(row: Row, found: str) -> str:
+    chance = row.get("prob_positive")
+    if chance is not None:
+        falls = found != "undecided" and row["value"] < 0
+        sign, chance = ("negative", 1 - chance) if falls else ("positive", chance)
+        return f"The probability that the effect is {sign} is {_in_words(chance)}."
     return f"The p-value is {p_value(row['p_value'])}." if row.get("p_value") is not None else ""
 
 
@@ -181,6 +206,11 @@ def badge(verdict: Row, checks: Sequence[Check]) -> tuple[str, str]:
         else "no blocking check was run"
     )
     warned = [c.name for c in checks if status(c) == "warn"]
+    against = doubts(checks)
+    if against:
+        rest = [name for name in warned if name not in against]
+        also = f"; {_count(len(rest), 'more warning')}: {', '.join(rest)}" if rest else ""
+        return "warn", f"An effect in doubt: {', '.join(against)} failed{also} ({passed})"
     if warned:
         return "warn", f"Reliable, with {_count(len(warned), 'warning')} to read: {', '.join(warned)} ({passed})"
     return ("pass", f"Reliable: {passed}") if blocking else ("warn", f"Unchecked: {passed}")
@@ -195,7 +225,8 @@ def disagreement(row: Row) -> str:
     if row.get("value") is None:
         return f"{label} does not apply here."
     if distance is None:
-        return f"{label} has no standard error to measure the distance in.{because}"
+        reason = (row.get("extra") or {}).get("reason")
+        return f"{label} has no standard error to measure the distance in{f' ({reason})' if reason else ''}.{because}"
     words = ("agrees with", "is close to", "differs from", "disagrees with")[sum(abs(distance) >= cut for cut in (0.5, 1, 2))]
     side = "" if abs(distance) < 0.05 else " above it" if distance > 0 else " below it"
     return f"{label} {words} the headline ({number(abs(distance), 1)} standard errors{side}).{because}"

@@ -27,7 +27,7 @@ def draw(content: RunContent) -> Figure | None:
     if posterior is None or posterior.std() == 0:
         return None
     sample = posterior[np.isfinite(posterior)]
-    figure, (axes,) = style.canvas(3.2)
+    figure, (axes,) = style.canvas(3.4)
     grid = _grid(content, sample)
     _region(axes, content)
     height = _posterior(axes, content, sample, grid)
@@ -96,8 +96,6 @@ def _finish(axes: Axes, content: RunContent, grid: np.ndarray, height: float) ->
     axes.set_xlabel(style.clip(f"Effect on {content.unit}", 60))
     row = content.headline
     places = decimals(row["std_error"], row["value"])
-    words = f"mean {number(row['value'], places)}\nP(effect > 0) {probability(row['prob_positive'])}"
-    right = (row["value"] - grid[0]) / (grid[-1] - grid[0]) < 0.55
-    where, align = (0.995, "right") if right else (0.005, "left")
-    axes.text(where, 0.96, words, transform=axes.transAxes, ha=align, va="top", color=style.INK, fontsize=10.5, linespacing=1.5)
+    words = f"Mean {number(row['value'], places)}, P(effect > 0) {probability(row['prob_positive'])}"
+    style.title(axes, words, above_legend=True)
     style.legend(axes, 4)

@@ -21,9 +21,12 @@ CAPTION = (
     "Effect by periods since the onset of treatment. Before onset (shaded) it should be near zero if treated and untreated units "
     "moved together; the period before onset is the reference and zero by definition. Thick bars or the dark band hold 50% of "
     "the posterior, thin bars or the light band the study's level; frequentist estimates stand beside them, with confidence "
-    "intervals where there is room."
+    "intervals where there is room. An end marked ≤ or ≥ holds all event times beyond it for the posterior, its own alone for "
+    "the others, whose further event times are in the table by event time. Where the model's effects do not vary over event "
+    "time, its leads are those of the check pretrend."
 )
-CROWDED = 50  # marks (event times × methods) beyond which bars become ribbons
+CROWDED = 100  # marks (event times × methods) beyond which bars become ribbons
+SMALL = 50  # marks beyond which they are drawn small
 SPREAD = 0.26  # how far methods stand to either side of their event time
 
 Row = Mapping[str, Any]
@@ -39,16 +42,16 @@ def draw(content: RunContent) -> Figure | None:
     times = sorted({_when(row) for rows in answers.values() for row in rows} | {-1.0})
     axes.axvspan(times[0] - 0.6, -0.5, color="#f3f5f7", zorder=0, linewidth=0)
     style.zero(axes)
-    crowded = len(times) * len(answers) > CROWDED
+    marks = len(times) * len(answers)
+    crowded, small = marks > CROWDED, marks > SMALL
     own = answers.pop(content.headline["method"], [])
     places = np.linspace(-SPREAD, SPREAD, len(answers) + 1) if answers else [0.0]
-    _posterior(axes, content, own, 0.0 if crowded else places[0], crowded=crowded)
+    _posterior(axes, content, own, 0.0 if crowded else places[0], crowded=crowded, small=small)
     for k, (method, rows) in enumerate(answers.items()):
-        _frequentist(axes, method, rows, k, places[k + 1], whiskers=not crowded)
+        _frequentist(axes, method, rows, k, places[k + 1], whiskers=not crowded, small=small)
     if times[0] < -1 and not any(_when(r) == -1 for r in own):
-        axes.plot(
-            [-1 if crowded else -1 + places[0]], [0], "o", color=style.PAPER, markeredgecolor=style.INK, markersize=6, zorder=5
-        )
+        at, size = -1 if crowded else -1 + places[0], 4.5 if small else 6
+        axes.plot([at], [0], "o", color=style.PAPER, markeredgecolor=style.INK, markersize=size, zorder=5)
     _finish(axes, content, times, legends=len(answers) + bool(own))
     return figure
 
@@ -60,7 +63,7 @@ def alt(content: RunContent) -> str:
     lags = [r for r in rows if _when(r) >= 0]
     parts = []
     if leads:
-        crossing = sum(r["lower"] <= 0 <= r["upper"] for r in leads)
+        crossing = sum(r["lower"] is not None and r["lower"] <= 0 <= r["upper"] for r in leads)
         parts.append(f"{crossing} of {len(leads)} intervals before onset contain zero")
     if lags:
         ends = [number(r["value"], decimals(r["std_error"], r["value"])) for r in (lags[0], lags[-1])]
@@ -69,14 +72,35 @@ def alt(content: RunContent) -> str:
 
 
 def _answers(content: RunContent) -> dict[str, list[Row]]:
-    """Rows by method, the model first, in the order of event time."""
+    """Rows by method, the model first, in the order of event time and no further out than the model's window."""
     found: dict[str, list[Row]] = {}
-    for row in content.select("event_time"):
-        if row["value"] is not None and np.isfinite(_when(row)):
+    first, (low, high) = content.headline["method"], _window(content)
+    rows = content.select("event_time")
+    if not any(row["method"] == first for row in rows):
+        rows = [*_refitted_leads(content), *rows]
+    for row in rows:
+        if row["value"] is not None and low <= _when(row) <= high:
             found.setdefault(row["method"], []).append(row)
-    first = content.headline["method"]
     order = [m for m in (first, *(m for m in found if m != first)) if m in found]
     return {m: sorted(found[m], key=_when) for m in order}
+
+
+def _refitted_leads(content: RunContent) -> list[Row]:
+    """The leads that the check `pretrend` fitted where the data identify them."""
+    tables = [c.table for c in content.checks if c.name == "pretrend" and c.passed is not None]
+    keys = ("value", "std_error", "lower", "upper")
+    leads = [row for table in tables for row in table if {"event_time", *keys} <= set(row)]
+    method = content.headline["method"]
+    return [{k: row[k] for k in keys} | {"method": method, "by": {"event_time": row["event_time"]}} for row in leads]
+
+
+def _window(content: RunContent) -> tuple[int, int]:
+    """Event times of the bins at both ends: the model's window, or its default one, and one step more."""
+    from bayes_causal.inference.tree import info
+    from bayes_causal.models.did_effects.event_time import DEFAULT_LAGS, DEFAULT_LEADS
+
+    lead, lag = (info(content.tree).get("options") or {}).get("window") or (DEFAULT_LEADS, DEFAULT_LAGS)
+    return -int(lead) - 1, int(lag) + 1
 
 
 def _when(row: Row) -> float:
@@ -88,10 +112,11 @@ def _when(row: Row) -> float:
     return float(number_[0].replace("−", "-")) if number_ else float("nan")
 
 
-def _posterior(axes: Axes, content: RunContent, rows: Sequence[Row], offset: float, *, crowded: bool) -> None:
+def _posterior(axes: Axes, content: RunContent, rows: Sequence[Row], offset: float, *, crowded: bool, small: bool) -> None:
     if not rows:
         return
     label = method_label(content.headline["method"])
+    thin, thick, dot = (1.2, 3.0, 4.6) if small else (1.4, 4.5, 6.5)
     x = np.array([_when(r) for r in rows]) + offset
     ends = np.array([[r[k] if r[k] is not None else r["value"] for k in ("value", "lower", "upper")] for r in rows], float)
     curves = np.hstack([ends, draws.inner(content, rows, "event_time")])
@@ -103,9 +128,9 @@ def _posterior(axes: Axes, content: RunContent, rows: Sequence[Row], offset: flo
         axes.fill_between(x, first, third, color=style.BLUE, alpha=0.32, linewidth=0)
         axes.plot(x, value, color=style.BLUE, linewidth=1.8, label=label, zorder=4)
     else:
-        axes.vlines(x, low, high, color=style.BLUE, linewidth=1.4, zorder=3)
-        axes.vlines(x, first, third, color=style.BLUE, linewidth=4.5, zorder=3)
-        axes.plot(x, value, "o", color=style.BLUE, markeredgecolor=style.PAPER, markersize=6.5, label=label, zorder=4)
+        axes.vlines(x, low, high, color=style.BLUE, linewidth=thin, zorder=3)
+        axes.vlines(x, first, third, color=style.BLUE, linewidth=thick, zorder=3)
+        axes.plot(x, value, "o", color=style.BLUE, markeredgecolor=style.PAPER, markersize=dot, label=label, zorder=4)
 
 
 def _through_reference(x: np.ndarray, curves: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -116,21 +141,22 @@ def _through_reference(x: np.ndarray, curves: np.ndarray) -> tuple[np.ndarray, n
     return np.insert(x, at, -1.0), np.insert(curves, at, 0.0, axis=0)
 
 
-def _frequentist(axes: Axes, method: str, rows: Sequence[Row], position: int, offset: float, *, whiskers: bool) -> None:
+def _frequentist(
+    axes: Axes, method: str, rows: Sequence[Row], position: int, offset: float, *, whiskers: bool, small: bool
+) -> None:
     color, marker = style.mark(method, position)
     x = np.array([_when(r) for r in rows]) + offset
     if whiskers:
         low, high = ([np.nan if r[k] is None else r[k] for r in rows] for k in ("lower", "upper"))
-        axes.vlines(x, low, high, color=color, linewidth=1.1, zorder=2)
-    size, layer = (5.0, 3) if whiskers else (3.6, 5)
+        axes.vlines(x, low, high, color=color, linewidth=0.8 if small else 1.1, zorder=2)
+    size, layer = (3.4 if small else 5.0, 3) if whiskers else (3.6, 5)
     axes.plot(x, [r["value"] for r in rows], marker, color=color, markersize=size, label=method_label(method), zorder=layer)
 
 
 def _finish(axes: Axes, content: RunContent, times: Sequence[float], *, legends: int) -> None:
-    from matplotlib.ticker import MaxNLocator
-
     axes.set_xlim(times[0] - 0.6, times[-1] + 0.6)
-    axes.xaxis.set_major_locator(MaxNLocator(9, integer=True))
+    ticks = _ticks(times, _window(content))
+    axes.set_xticks(list(ticks), list(ticks.values()))
     axes.locator_params(axis="y", nbins=6)
     axes.grid(axis="y")
     axes.set_xlabel("Periods since onset")
@@ -138,3 +164,14 @@ def _finish(axes: Axes, content: RunContent, times: Sequence[float], *, legends:
     lines = -(-legends // columns)
     axes.set_title(style.clip(f"Effect on {content.unit}", 62), pad=10 + 15 * lines)
     style.legend(axes, columns)
+
+
+def _ticks(times: Sequence[float], window: tuple[int, int]) -> dict[float, str]:
+    """Labels of at most about nine event times; the bins at the ends of the window say that they hold what lies beyond."""
+    from matplotlib.ticker import MaxNLocator
+
+    ends = {end: sign for end, sign in zip(window, "≤≥", strict=True) if end in times}
+    every = MaxNLocator(9, integer=True).tick_values(times[0], times[-1])
+    step = every[1] - every[0]
+    shown = [t for t in every if times[0] <= t <= times[-1] and all(abs(t - end) >= 0.7 * step for end in ends)]
+    return {t: f"{ends[t]} {t:g}".replace("-", "−") if t in ends else f"{t:g}".replace("-", "−") for t in sorted([*shown, *ends])}

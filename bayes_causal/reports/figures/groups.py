@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 
 CAPTION = (
     "Each group's effect: pooled with the others (dot; thick bar 50%, thin bar the study's level) and estimated on its own "
-    "(hollow square, two-way fixed effects with confidence interval). The line between them is the shrinkage: groups with little "
-    "data move most. The band is the overall effect. Intervals of single groups may run beyond the panel."
+    "(hollow square, two-way fixed effects with confidence interval). The line between them is what pooling did: groups with "
+    "little data move most, towards the mean of all groups (band). That mean is of one treatment; where treatments overlap, the "
+    "headline counts all that are active. With effects by event time the two also differ in what they compare with: the period "
+    "before onset here, all periods before it there. Intervals of single groups may run beyond the panel."
 )
 UNPOOLED = "twfe"
 
@@ -34,7 +36,7 @@ def draw(content: RunContent) -> Figure | None:
     n = len(pooled)
     row_height = float(np.interp(n, [2, 20, 60], [0.42, 0.31, 0.215]))
     figure, (axes,) = style.canvas(1.25 + row_height * n)
-    _overall(axes, content.headline)
+    _centre(axes, content)
     style.zero(axes, vertical=True)
     y = np.arange(n)[::-1].astype(float)
     _alone(axes, pooled, alone, y)
@@ -64,11 +66,19 @@ def _name(row: Row) -> str:
     return str(row["by"]["group"])
 
 
-def _overall(axes: Axes, headline: Row) -> None:
-    if headline["value"] is None:
+def _centre(axes: Axes, content: RunContent) -> None:
+    """What groups are pooled to: their mean τ where the posterior holds it, else the headline."""
+    tau, row = draws.scalar(content.dataset("posterior"), "tau"), content.headline
+    low, value, high = row["lower"], row["value"], row["upper"]
+    if tau is not None:
+        tail = (1 - content.verdict["level"]) / 2
+        low, high = np.quantile(tau, [tail, 1 - tail])
+        value = tau.mean()
+    if value is None:
         return
-    axes.axvspan(headline["lower"], headline["upper"], color=style.SKY, alpha=0.22, linewidth=0, zorder=0, label="overall")
-    axes.axvline(headline["value"], color=style.SKY, linewidth=1.4, zorder=1)
+    label = "overall" if tau is None else "mean of groups"
+    axes.axvspan(low, high, color=style.SKY, alpha=0.22, linewidth=0, zorder=0, label=label)
+    axes.axvline(value, color=style.SKY, linewidth=1.4, zorder=1)
 
 
 def _pooled(axes: Axes, content: RunContent, rows: Sequence[Row], y: np.ndarray) -> None:
