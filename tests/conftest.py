@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import os
 import zlib
+from collections.abc import Callable
+from importlib import import_module
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -20,3 +24,17 @@ def seed(request: pytest.FixtureRequest) -> int:
 def rng(seed: int) -> np.random.Generator:
     """A generator seeded by the test's name."""
     return np.random.default_rng(seed)
+
+
+@pytest.fixture
+def needs() -> Callable[[str], ModuleType]:
+    """Import an optional package: skips where it is missing, fails where BAYES_CAUSAL_FULL=1 says that everything is installed."""
+
+    def load(package: str) -> ModuleType:
+        try:
+            return import_module(package)
+        except ImportError:
+            reason = f"{package} is not installed"
+        return pytest.fail(reason) if os.environ.get("BAYES_CAUSAL_FULL") == "1" else pytest.skip(reason)
+
+    return load

@@ -104,6 +104,9 @@ def did_2x2(
     n = int(np.count_nonzero(summed))
     variance = n / (n - 1) * summed @ summed if n > 1 and np.isfinite([c.variance for c in valid]).all() else np.nan
     extra |= {"clusters": n, "df": n - 1, "treated_cells": int(cells.sum())}
+    if not np.isfinite(variance):
+        alone = ", ".join(c.facts["group"] for c in valid if not np.isfinite(c.variance))
+        extra["reason"] = f"no standard error, with one unit on a side in group {alone}" if alone else "no standard error"
     value = float(share @ [c.value for c in valid])
     return from_normal(value, np.sqrt(variance), asked, "did_2x2", level=level, df=n - 1, unit=panel.outcome_name, extra=extra)
 

@@ -44,7 +44,7 @@ def simulate_and_refit(model: Any, *, replicates: int, seed: int, draws: int = D
     TypeError
         The model cannot simulate, or has no collapsed form.
     """
-    if not (isinstance(model, Collapsible) and isinstance(model, Simulates) and isinstance(model, Natural)):
+    if not all(isinstance(model, ability) for ability in (Collapsible, Simulates, Natural)):
         raise TypeError("calibration needs a model that simulates and has a collapsed form")
     rng = np.random.default_rng(seed)
     truth = generate.prior_sites(model, replicates, seed)

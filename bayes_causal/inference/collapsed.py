@@ -205,10 +205,15 @@ def importance(log_weight: np.ndarray) -> tuple[np.ndarray, float, float]:
     """Pareto-smoothed normalised weights (S,), the shape k̂, and the effective fraction 1/(S Σw²)."""
     from arviz_stats.base import array_stats
 
+    nothing = np.full(log_weight.size, 1 / log_weight.size), np.inf, 0.0
+    if not np.isfinite(log_weight).any():
+        return nothing
     shifted = np.where(np.isfinite(log_weight), log_weight - np.max(log_weight), -1e3)
     smoothed, k_hat = array_stats.psislw(-shifted)
     weights = np.exp(smoothed - np.max(smoothed))
     weights /= weights.sum()
+    if not np.isfinite(weights).all():
+        return nothing
     return weights, float(k_hat), float(1 / (weights.size * np.sum(weights**2)))
 
 

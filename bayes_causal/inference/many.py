@@ -180,8 +180,8 @@ def stretched(density: Densities, modes: np.ndarray, heights: np.ndarray, hessia
     rays = np.concatenate([rays, -rays], 1)
     points = modes[:, None, None] + RAYS[:, None, None] * rays[:, None]
     p, r, m, n = points.shape
-    drop = heights[:, None, None] - density(points.reshape(p, r * m, n)).reshape(p, r, m)
-    reached = drop >= 2.0
+    # A problem whose density is nowhere finite has no height to drop from; its weights will prove nothing.
+    reached = density(points.reshape(p, r * m, n)).reshape(p, r, m) <= heights[:, None, None] - 2.0
     first = np.where(reached.any(1), reached.argmax(1), r - 1)
     farther = RAYS[first].reshape(p, 2, n).max(1) / 2
     return 1.1 * axes * (sd * np.maximum(farther, 1.0))[:, None]

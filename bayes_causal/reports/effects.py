@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bayes_causal.estimates import ESTIMANDS
-from bayes_causal.reports import glossary, numbers, text
+from bayes_causal.reports import event_time, glossary, numbers, text
 from bayes_causal.reports.content import RunContent
 from bayes_causal.reports.numbers import DASH, number
 from bayes_causal.reports.tables import flat
@@ -100,12 +100,19 @@ def breakdown(content: RunContent, dims: tuple[str, ...], distance: Mapping[tupl
     for row in rows:
         places = numbers.decimals(row["std_error"], row["value"])
         away = distance.get((row["method"], _by(row))) if row["framework"] == "frequentist" else None
-        label = ", ".join(str(row["by"][d]) for d in dims)
+        label = ", ".join(_label(content, row, d) for d in dims)
         cells = [number(row["value"], places), number(row["std_error"], places), text.interval_text(row, places)]
         body.append([label, row["method"], *cells, number(away, 2, signed=True)])
     name = " and ".join(d.replace("_", " ") for d in dims)
     head = [name, "Method", "Effect", "Std error", "Interval", "Distance, se"]
     return {"title": f"By {name}, {len(rows)} rows", **table(head, body, left=2)}
+
+
+def _label(content: RunContent, row: Mapping[str, Any], dim: str) -> str:
+    value = row["by"][dim]
+    if dim != "event_time" or not isinstance(value, (int, float)):
+        return str(value)
+    return event_time.written(value, event_time.ends(content) if row["method"] == content.headline["method"] else None)
 
 
 def table(head: Sequence[str], body: Sequence[Sequence[Any]], *, left: int) -> dict[str, Any]:

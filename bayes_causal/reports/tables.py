@@ -90,8 +90,9 @@ def verdict_table(study: str, verdict: Row, rows: Sequence[Row], headline: Row) 
     body, notes = [], []
     for row in rows:
         body.append(_verdict_row(row, places, numbers.level(verdict["level"])))
-        if row["value"] is None:
-            notes.append(f"{row['method']}: {(row.get('extra') or {}).get('reason', 'no reason given')}")
+        reason = (row.get("extra") or {}).get("reason")
+        if row["value"] is None or (row["std_error"] is None and reason):
+            notes.append(f"{row['method']}: {reason or 'no reason given'}")
     lines = [f"{study}: {asked}", "", *aligned(head, body), ""]
     lines += [line for note in notes for line in textwrap.wrap(note, WIDTH, subsequent_indent="  ")] + [""] * bool(notes)
     return "\n".join(lines + textwrap.wrap(str(verdict["sentence"]), WIDTH)) + "\n"
@@ -106,7 +107,8 @@ def _verdict_row(row: Row, places: int, level: str) -> list[str]:
     if row["framework"] == "bayesian":
         evidence = f"P(effect > 0) {numbers.probability(row['prob_positive'])}"
     else:
-        evidence = "" if row.get("p_value") is None else f"p-value {numbers.p_value(row['p_value'])}"
+        bare = "no standard error" if row["std_error"] is None else ""
+        evidence = bare if row.get("p_value") is None else f"p-value {numbers.p_value(row['p_value'])}"
     if numbers.level(row["level"]) != level:
         interval += f" ({numbers.level(row['level'])})"
     return [row["method"], numbers.number(row["value"], places), numbers.number(row["std_error"], places), interval, evidence]

@@ -225,8 +225,8 @@ def disagreement(row: Row) -> str:
     if row.get("value") is None:
         return f"{label} does not apply here."
     if distance is None:
-        reason = (row.get("extra") or {}).get("reason")
-        return f"{label} has no standard error to measure the distance in{f' ({reason})' if reason else ''}.{because}"
+        reason = (row.get("extra") or {}).get("reason") or "no standard error"
+        return f"{label} cannot be set against the headline ({reason}).{because}"
     words = ("agrees with", "is close to", "differs from", "disagrees with")[sum(abs(distance) >= cut for cut in (0.5, 1, 2))]
     side = "" if abs(distance) < 0.05 else " above it" if distance > 0 else " below it"
     return f"{label} {words} the headline ({number(abs(distance), 1)} standard errors{side}).{because}"

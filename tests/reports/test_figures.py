@@ -6,6 +6,7 @@ import matplotlib
 import numpy as np
 import pytest
 
+from bayes_causal.checks.base import Check
 from bayes_causal.reports import draws, style
 from bayes_causal.reports.figures import FIGURES, drawn
 from bayes_causal.reports.timeline import timeline
@@ -48,6 +49,26 @@ def test_time_of_any_kind(make, options):
         run = make(**options)
     figures = {d.name: f for d, f in drawn(run)}
     assert style.png(figures["event_study"]) and style.png(figures["raw_means"])
+
+
+def labels(figure):
+    return [t.get_text() for t in figure.axes[0].get_xticklabels()]
+
+
+def test_bins_at_the_ends_of_the_window_say_so(make):
+    figures = {d.name: f for d, f in drawn(make(times=list(range(-9, 26))))}
+    assert labels(figures["event_study"])[0] == "≤ −9" and labels(figures["event_study"])[-1] == "≥ 25"
+    inside = labels(dict((d.name, f) for d, f in drawn(make(times=list(range(-8, 25)))))["event_study"])
+    assert not any("≤" in label or "≥" in label for label in inside)
+
+
+def test_leads_of_the_pretrend_check_stand_in_where_effects_do_not_vary_over_event_time(make):
+    run = make(times=[-3, -2, 0, 1])
+    rows = [r for r in run.rows if not (r["method"] == "hierarchical_did" and "event_time" in r["by"])]
+    leads = [{"event_time": e, "value": 0.01, "std_error": 0.01, "lower": -0.006, "upper": 0.026} for e in (-3, -2)]
+    checks = [Check("pretrend", True, "warning", "", {}, leads)]
+    figure = {d.name: (d, f) for d, f in drawn(type(run)(**{**vars(run), "rows": rows, "checks": checks}))}["event_study"]
+    assert "Hierarchical Bayesian DiD" in [t.get_text() for t in figure[1].axes[0].get_legend().get_texts()]
 
 
 def test_words_for_every_figure(content):

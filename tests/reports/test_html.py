@@ -1,11 +1,13 @@
 """The page is whole, escaped, sends nothing, and holds its sections and figures."""
 
+import json
 import re
 from html.parser import HTMLParser
 
 import pytest
 
-from bayes_causal.reports.html import render, write
+from bayes_causal.checks.base import Check
+from bayes_causal.reports.html import render, subscripts, write
 
 VOID = {"meta", "link", "img", "br", "input", "hr"}
 NASTY = "<script>alert(\"x\")</script> & 'quotes'"
@@ -148,3 +150,31 @@ def test_writing_replaces_old_figures(content, tmp_path):
 
 def test_the_same_run_gives_the_same_page(content, rendered):
     assert render(content)[0] == rendered[0]
+
+
+def test_formulas_have_indices_below_the_line(rendered):
+    assert str(subscripts("ε_it = ρ ε_i,t−1 + v_it, τ_g <b>")) == (
+        "ε<sub>it</sub> = ρ ε<sub>i,t−1</sub> + v<sub>it</sub>, τ<sub>g</sub> &lt;b&gt;"
+    )
+    assert str(subscripts("event_time")) == "event_time"
+    assert "<dt>α<sub>i</sub></dt>" in rendered[0]
+
+
+def test_every_option_and_engine_is_in_words(make):
+    window = make()
+    record = json.loads(window.tree.attrs["bayes_causal"])
+    record["options"] = {"effects": "event_time", "errors": "iid", "time_effects": "random_walk", "window": [2, 3]}
+    window.tree.attrs["bayes_causal"] = json.dumps(record)
+    html, _ = render(window)
+    for words in ("periods since onset", "errors are independent", "follow a random walk", "event times from −2 to 3 have"):
+        assert words in html, words
+    assert "Pareto k below 0.7" in html
+    assert '<th scope="row" class="l">≤ −3</th>' in html and '<th scope="row" class="l">≥ 4</th>' in html
+
+
+def test_per_cent_figures_give_way_to_the_check_of_the_shift(make):
+    run = make()
+    assert "Per cent figures" in render(run)[0]
+    shifted = type(run)(**{**vars(run), "checks": [*run.checks, Check("log_shift", False, "warning", "from -0.2 to -0.1")]})
+    html, _ = render(shifted)
+    assert "Per cent figures" not in html and "No per cent figure is given" in html and "from −0.2 to −0.1" in html

@@ -61,7 +61,7 @@ def test_a_clear_rise():
 def test_a_clear_fall():
     sentence = text.verdict(row(-0.042, lower=-0.063, upper=-0.021, positive=0.0), OK)["sentence"]
     assert sentence.startswith("Treatment lowered sales by 0.042 on average, with a 90% credible interval from −0.063 to −0.021.")
-    assert sentence.endswith("positive is less than 0.1%.")
+    assert sentence.endswith("negative is more than 99.9%.")
 
 
 def test_an_interval_across_zero_settles_nothing():
@@ -175,3 +175,30 @@ def test_the_command_is_safe_to_paste():
         == "bayes-causal run my-rm--rf-study.yaml --seed 3"
     )
     assert text.reproduce({}, {}) == "bayes-causal run study.yaml"
+
+
+def failed(*names):
+    return [*OK, *(Check(name, False, "warning", "") for name in names)]
+
+
+def test_failed_checks_of_the_design_are_part_of_the_verdict():
+    v = text.verdict(row(), failed("pretrend"))
+    assert v["reliable"] and v["sentence"].startswith("By this estimate, treatment raised sales by 0.042")
+    assert v["sentence"].endswith("The check pretrend speaks against the assumptions under which this is the treatment's doing.")
+    every = text.verdict(row(), failed("pretrend", "placebo_time", "selection"))["sentence"]
+    assert "The checks pretrend, placebo_time and selection speak against" in every
+    assert "speak" not in text.verdict(row(), failed("prior_sensitivity"))["sentence"]
+    words = text.badge(v, failed("pretrend", "mde"))
+    assert words == ("warn", "An effect in doubt: pretrend failed; 1 more warning: mde (the blocking check passed)")
+
+
+def test_no_per_cent_where_the_shift_of_the_logarithm_matters():
+    assert "%)" in text.verdict(row(unit="log_sales"), OK)["sentence"]
+    assert "%)" not in text.verdict(row(unit="log_sales"), failed("log_shift"))["sentence"]
+
+
+def test_what_has_no_standard_error_says_why():
+    line = text.disagreement(
+        {"method": "did_2x2", "value": 1.0, "extra": {"reason": "no standard error, with one unit on a side"}}
+    )
+    assert line.startswith("2×2 DiD cannot be set against the headline (no standard error, with one unit on a side).")

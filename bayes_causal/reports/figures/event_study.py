@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayes_causal.reports import draws, style
+from bayes_causal.reports import draws, event_time, style
 from bayes_causal.reports.content import RunContent
+from bayes_causal.reports.event_time import when
 from bayes_causal.reports.glossary import method_label
 from bayes_causal.reports.numbers import decimals, number
 
@@ -39,7 +39,7 @@ def draw(content: RunContent) -> Figure | None:
     if not answers:
         return None
     figure, (axes,) = style.canvas(3.9)
-    times = sorted({_when(row) for rows in answers.values() for row in rows} | {-1.0})
+    times = sorted({when(row) for rows in answers.values() for row in rows} | {-1.0})
     axes.axvspan(times[0] - 0.6, -0.5, color="#f3f5f7", zorder=0, linewidth=0)
     style.zero(axes)
     marks = len(times) * len(answers)
@@ -49,7 +49,7 @@ def draw(content: RunContent) -> Figure | None:
     _posterior(axes, content, own, 0.0 if crowded else places[0], crowded=crowded, small=small)
     for k, (method, rows) in enumerate(answers.items()):
         _frequentist(axes, method, rows, k, places[k + 1], whiskers=not crowded, small=small)
-    if times[0] < -1 and not any(_when(r) == -1 for r in own):
+    if times[0] < -1 and not any(when(r) == -1 for r in own):
         at, size = -1 if crowded else -1 + places[0], 4.5 if small else 6
         axes.plot([at], [0], "o", color=style.PAPER, markeredgecolor=style.INK, markersize=size, zorder=5)
     _finish(axes, content, times, legends=len(answers) + bool(own))
@@ -59,30 +59,30 @@ def draw(content: RunContent) -> Figure | None:
 def alt(content: RunContent) -> str:
     """The figure in words."""
     rows = next(iter(_answers(content).values()))
-    leads = [r for r in rows if _when(r) < -1]
-    lags = [r for r in rows if _when(r) >= 0]
+    leads = [r for r in rows if when(r) < -1]
+    lags = [r for r in rows if when(r) >= 0]
     parts = []
     if leads:
         crossing = sum(r["lower"] is not None and r["lower"] <= 0 <= r["upper"] for r in leads)
         parts.append(f"{crossing} of {len(leads)} intervals before onset contain zero")
     if lags:
         ends = [number(r["value"], decimals(r["std_error"], r["value"])) for r in (lags[0], lags[-1])]
-        parts.append(f"the effect is {ends[0]} at onset and {ends[1]} after {int(_when(lags[-1]))} periods")
+        parts.append(f"the effect is {ends[0]} at onset and {ends[1]} after {int(when(lags[-1]))} periods")
     return f"Effects on {content.unit} by periods since onset: {'; '.join(parts)}."
 
 
 def _answers(content: RunContent) -> dict[str, list[Row]]:
     """Rows by method, the model first, in the order of event time and no further out than the model's window."""
     found: dict[str, list[Row]] = {}
-    first, (low, high) = content.headline["method"], _window(content)
+    first, (low, high) = content.headline["method"], event_time.ends(content)
     rows = content.select("event_time")
     if not any(row["method"] == first for row in rows):
         rows = [*_refitted_leads(content), *rows]
     for row in rows:
-        if row["value"] is not None and low <= _when(row) <= high:
+        if row["value"] is not None and low <= when(row) <= high:
             found.setdefault(row["method"], []).append(row)
     order = [m for m in (first, *(m for m in found if m != first)) if m in found]
-    return {m: sorted(found[m], key=_when) for m in order}
+    return {m: sorted(found[m], key=when) for m in order}
 
 
 def _refitted_leads(content: RunContent) -> list[Row]:
@@ -94,30 +94,12 @@ def _refitted_leads(content: RunContent) -> list[Row]:
     return [{k: row[k] for k in keys} | {"method": method, "by": {"event_time": row["event_time"]}} for row in leads]
 
 
-def _window(content: RunContent) -> tuple[int, int]:
-    """Event times of the bins at both ends: the model's window, or its default one, and one step more."""
-    from bayes_causal.inference.tree import info
-    from bayes_causal.models.did_effects.event_time import DEFAULT_LAGS, DEFAULT_LEADS
-
-    lead, lag = (info(content.tree).get("options") or {}).get("window") or (DEFAULT_LEADS, DEFAULT_LAGS)
-    return -int(lead) - 1, int(lag) + 1
-
-
-def _when(row: Row) -> float:
-    """Event time as a number; the end bins may be written as words that hold one, as ``≤−6``."""
-    label = row["by"]["event_time"]
-    if isinstance(label, (int, float)):
-        return float(label)
-    number_ = re.search(r"[-−]?\d+(\.\d+)?", str(label))
-    return float(number_[0].replace("−", "-")) if number_ else float("nan")
-
-
 def _posterior(axes: Axes, content: RunContent, rows: Sequence[Row], offset: float, *, crowded: bool, small: bool) -> None:
     if not rows:
         return
     label = method_label(content.headline["method"])
     thin, thick, dot = (1.2, 3.0, 4.6) if small else (1.4, 4.5, 6.5)
-    x = np.array([_when(r) for r in rows]) + offset
+    x = np.array([when(r) for r in rows]) + offset
     ends = np.array([[r[k] if r[k] is not None else r["value"] for k in ("value", "lower", "upper")] for r in rows], float)
     curves = np.hstack([ends, draws.inner(content, rows, "event_time")])
     if crowded:
@@ -145,7 +127,7 @@ def _frequentist(
     axes: Axes, method: str, rows: Sequence[Row], position: int, offset: float, *, whiskers: bool, small: bool
 ) -> None:
     color, marker = style.mark(method, position)
-    x = np.array([_when(r) for r in rows]) + offset
+    x = np.array([when(r) for r in rows]) + offset
     if whiskers:
         low, high = ([np.nan if r[k] is None else r[k] for r in rows] for k in ("lower", "upper"))
         axes.vlines(x, low, high, color=color, linewidth=0.8 if small else 1.1, zorder=2)
@@ -155,7 +137,7 @@ def _frequentist(
 
 def _finish(axes: Axes, content: RunContent, times: Sequence[float], *, legends: int) -> None:
     axes.set_xlim(times[0] - 0.6, times[-1] + 0.6)
-    ticks = _ticks(times, _window(content))
+    ticks = _ticks(times, event_time.ends(content))
     axes.set_xticks(list(ticks), list(ticks.values()))
     axes.locator_params(axis="y", nbins=6)
     axes.grid(axis="y")
@@ -166,12 +148,12 @@ def _finish(axes: Axes, content: RunContent, times: Sequence[float], *, legends:
     style.legend(axes, columns)
 
 
-def _ticks(times: Sequence[float], window: tuple[int, int]) -> dict[float, str]:
-    """Labels of at most about nine event times; the bins at the ends of the window say that they hold what lies beyond."""
+def _ticks(times: Sequence[float], bins: tuple[int, int]) -> dict[float, str]:
+    """Labels of at most about nine event times; the bins at both ends say that they hold what lies beyond."""
     from matplotlib.ticker import MaxNLocator
 
-    ends = {end: sign for end, sign in zip(window, "≤≥", strict=True) if end in times}
+    ends = [float(end) for end in bins if end in times]
     every = MaxNLocator(9, integer=True).tick_values(times[0], times[-1])
     step = every[1] - every[0]
     shown = [t for t in every if times[0] <= t <= times[-1] and all(abs(t - end) >= 0.7 * step for end in ends)]
-    return {t: f"{ends[t]} {t:g}".replace("-", "−") if t in ends else f"{t:g}".replace("-", "−") for t in sorted([*shown, *ends])}
+    return {t: event_time.written(t, bins) for t in sorted([*shown, *ends])}

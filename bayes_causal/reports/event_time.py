@@ -1,0 +1,33 @@
+"""Periods since onset as labels: where the model's bins end, and how an event time is written."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from bayes_causal.reports.content import RunContent
+
+
+def ends(content: RunContent) -> tuple[int, int]:
+    """Event times of the model's outermost bins, which hold all that lie beyond: its window, or the default one, and a step."""
+    from bayes_causal.inference.tree import info
+    from bayes_causal.models.did_effects.event_time import DEFAULT_LAGS, DEFAULT_LEADS
+
+    lead, lag = (info(content.tree).get("options") or {}).get("window") or (DEFAULT_LEADS, DEFAULT_LAGS)
+    return -int(lead) - 1, int(lag) + 1
+
+
+def when(row: Mapping[str, Any]) -> float:
+    """Event time of a row as a number; the end bins may be written as words that hold one, as ``≤−6``."""
+    label = row["by"]["event_time"]
+    if isinstance(label, (int, float)):
+        return float(label)
+    found = re.search(r"[-−]?\d+(\.\d+)?", str(label))
+    return float(found[0].replace("−", "-")) if found else float("nan")
+
+
+def written(time: float, bins: tuple[int, int] | None) -> str:
+    """``−3``; ``≤ −9`` and ``≥ 25`` at the bins given."""
+    sign = "" if bins is None or time not in bins else "≤ " if time == bins[0] else "≥ "
+    return f"{sign}{time:g}".replace("-", "−")

@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bayes_causal.data.panel import Panel
+from bayes_causal.data.simulate import simulate_panel
+
+PANELS: dict[str, dict[str, Any]] = {
+    "balanced": {},
+    "unbalanced": {"missing": 0.2},
+    "weighted": {"weighted": True, "missing": 0.1},
+    "covariates": {"covariates": 2},
+    "overlapping": {"overlapping": True, "duration": 2},
+    "everything": {"overlapping": True, "duration": 2, "covariates": 1, "missing": 0.2, "weighted": True},
+    "one group": {"groups": 1},
+}
+
+
+@pytest.fixture
+def make_panel(seed: int) -> Callable[..., Panel]:
+    """A simulated panel of 16 units, 7 periods and 3 groups, by kind, seeded by the test's name."""
+
+    def make(kind: str = "balanced", **options: Any) -> Panel:
+        return simulate_panel(**({"units": 16, "periods": 7, "groups": 3, "seed": seed} | PANELS[kind] | options))[0]
+
+    return make
+
+
+@pytest.fixture
+def staggered() -> Callable[..., Panel]:
+    """A panel of noise in which unit k is treated from `starts[k]` on, 0 for never."""
+
+    def make(starts: list[int], rng: np.random.Generator, periods: int = 8) -> Panel:
+        unit, time = np.indices((len(starts), periods)).reshape(2, -1)
+        start = np.array(starts)[unit]
+        frame = pd.DataFrame({"unit": unit, "time": time, "y": rng.standard_normal(unit.size), "start": start})
+        return Panel.from_frame(frame, unit="unit", time="time", outcome="y", cohort="start")
+
+    return make
