@@ -127,14 +127,17 @@ class Estimate:
         return replace(self, table=self.table.assign_coords(labels))
 
     def rows(self) -> list[dict[str, Any]]:
-        """One dict a value, as `estimates.json` holds them; numbers that do not exist are None."""
+        """One dict a value, as `estimates.json` holds them; numbers that do not exist are None.
+
+        `extra` is complete in the first row; later ones repeat its numbers and words, not its tables.
+        """
         shared = {
             "method": self.method,
             "framework": self.framework,
             "estimand": self.estimand.name,
             "scale": self.estimand.scale,
         }
-        rows = []
+        rows: list[dict[str, Any]] = []
         for index in np.ndindex(*self.value.shape):
             cell = self.table.isel(dict(zip(self.value.dims, index, strict=True)))
             by = {str(k): _plain(v.item()) for k, v in cell.coords.items()}
@@ -142,7 +145,9 @@ class Estimate:
             row |= {"level": self.level, "interval_kind": self.interval_kind}
             probs = ("prob_positive", "prob_rope") + (("p_value",) if self.framework == "frequentist" else ())
             row |= {c: _number(cell[c].item()) if c in cell else None for c in probs}
-            rows.append(row | {"unit": self.unit, "extra": dict(self.extra)})
+            # Tables that belong to the whole answer stand in its first row only.
+            extra = {k: v for k, v in self.extra.items() if not rows or not isinstance(v, (list, dict, tuple))}
+            rows.append(row | {"unit": self.unit, "extra": extra})
         return rows
 
     def __repr__(self) -> str:

@@ -20,8 +20,9 @@ from jax import Array
 from scipy import optimize
 
 from bayes_causal.inference.engine import Draws, refuse_settings
+from bayes_causal.inference.programs import programs
 from bayes_causal.models.base import Collapsible, Model
-from bayes_causal.numerics.linear_gaussian import LinearGaussian, draw_sites, log_density
+from bayes_causal.numerics.linear_gaussian import LinearGaussian, log_density
 from bayes_causal.numerics.panel_sums import PanelSums
 from bayes_causal.numerics.t_mixture import TMixture, at_modes, refitted
 
@@ -83,8 +84,7 @@ class Collapsed:
             sums = jax.tree.map(jnp.asarray, collapsed.sums)
             t, stats, path, numbers = self._hyperparameters(collapsed, sums, seed)
             keys = jax.random.split(jax.random.PRNGKey(seed + 2), t.shape[0] * t.shape[1])
-            draw = jax.jit(jax.vmap(partial(draw_sites, collapsed, sums)))
-            drawn = in_chunks(draw, t.reshape(-1, t.shape[-1]), keys)
+            drawn = in_chunks(partial(programs(collapsed).draw, sums), t.reshape(-1, t.shape[-1]), keys)
             sites = {k: v.reshape(*t.shape[:2], *v.shape[1:]) for k, v in drawn.items()}
         return Draws(sites, stats, path, numbers)
 
@@ -93,8 +93,9 @@ class Collapsed:
     ) -> tuple[np.ndarray, dict[str, np.ndarray], str, dict[str, float]]:
         """(chain, draw, n) probits of θ, statistics, the path in words, and its numbers."""
         rng = np.random.default_rng(seed)
-        density: Density = partial(in_chunks, jax.jit(jax.vmap(partial(log_density, collapsed, sums))))
-        modes, hessians, heights = find_modes(collapsed, sums, self.starts, rng)
+        one_call: Density = partial(programs(collapsed).density, sums)
+        density: Density = partial(in_chunks, one_call)
+        modes, hessians, heights = find_modes(one_call, len(collapsed.hypers), self.starts, rng)
         proposal = at_modes(modes, shapes(density, modes, hessians, heights), heights)
         pilot = weigh(density, proposal, PILOT, rng)
         refits = 0
@@ -171,17 +172,13 @@ def in_chunks(f: Callable[..., Any], *x: Any) -> Any:
     return jax.tree.map(lambda *b: np.concatenate(b)[:rows], *blocks)
 
 
-def find_modes(
-    collapsed: LinearGaussian, sums: PanelSums, starts: int, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def find_modes(density: Density, n: int, starts: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(m, n) distinct modes, (m, n, n) negative Hessians there, and (m,) log densities, the highest first."""
-    n = len(collapsed.hypers)
     # Central differences: the reverse pass of a Cholesky factor costs twenty times as much as 2 n densities side by side.
     moves = STEP * np.vstack([np.zeros((1, n)), np.eye(n), -np.eye(n)])
-    negative = jax.jit(jax.vmap(lambda t: -log_density(collapsed, sums, t)))
 
     def objective(t: np.ndarray) -> tuple[float, np.ndarray]:
-        values = np.asarray(negative(t + moves))
+        values = -np.asarray(density(t + moves))
         finite = np.isfinite(values).all()
         return (float(values[0]), (values[1 : n + 1] - values[n + 1 :]) / (2 * STEP)) if finite else (1e300, np.zeros(n))
 

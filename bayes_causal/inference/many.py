@@ -19,9 +19,10 @@ import xarray as xr
 
 from bayes_causal.errors import TreeError
 from bayes_causal.inference.collapsed import importance
+from bayes_causal.inference.programs import programs, signature
 from bayes_causal.inference.tree import dataset
 from bayes_causal.models.base import Collapsible, Model, Natural
-from bayes_causal.numerics.linear_gaussian import LinearGaussian, draw_sites, log_density
+from bayes_causal.numerics.linear_gaussian import LinearGaussian
 from bayes_causal.numerics.panel_sums import PanelSums
 from bayes_causal.numerics.t_mixture import DEGREES, refitted
 
@@ -83,7 +84,7 @@ def fit_many(models: Sequence[Model], *, seed: int, draws: int = 1000) -> xr.Dat
     if not models:
         raise TreeError("fit_many needs at least one model")
     forms = [m.collapsed() for m in models if isinstance(m, Collapsible)]
-    shapes = {signature(f) for f in forms}
+    shapes = {(signature(f), *(np.shape(v) for v in f.sums)) for f in forms}
     if len(forms) < len(models) or len(shapes) > 1:
         raise TreeError(
             "fit_many needs models of one shape: the same class and options, the same numbers of periods, groups and covariates, "
@@ -99,14 +100,6 @@ def fit_many(models: Sequence[Model], *, seed: int, draws: int = 1000) -> xr.Dat
     return xr.concat(posteriors, "problem").assign({k: ("problem", v) for k, v in proof.items()})
 
 
-def signature(form: LinearGaussian) -> tuple[Any, ...]:
-    """What two problems must share to be one program: sizes, hyperparameters, and blocks with their loadings."""
-    ones = dict.fromkeys((h.name for h in form.hypers), 1.0)
-    loadings = tuple(b"" if b.factor is None else np.asarray(b.factor(ones)).tobytes() for b in form.blocks)  # type: ignore[arg-type]
-    blocks = tuple((b.site, b.shape, b.prior_sd, b.start, b.stop) for b in form.blocks)
-    return tuple(np.shape(v) for v in form.sums), form.gaps, form.hypers, blocks, loadings
-
-
 def stacked(sums: Sequence[PanelSums]) -> PanelSums:
     """The sums of P problems with a leading axis of P on every array."""
     return PanelSums(*(np.stack([np.asarray(v) for v in parts]) for parts in zip(*sums, strict=True)))
@@ -117,8 +110,8 @@ def sample_many(form: LinearGaussian, sums: PanelSums, *, seed: int, draws: int)
     rng = np.random.default_rng(seed)
     with jax.enable_x64(True):
         sums = jax.tree.map(jnp.asarray, sums)
-        many = jax.jit(jax.vmap(jax.vmap(partial(log_density, form), (None, 0))))
-        density = partial(_in_chunks, many, sums)
+        compiled = programs(form)
+        density = partial(_in_chunks, compiled.many_density, sums)
         modes, heights, hessians = newton(density, int(sums.products.shape[0]), len(form.hypers))
         factors = stretched(density, modes, heights, hessians)
         x, log_q = t_draws(modes, factors, max(PROPOSALS, draws), rng)
@@ -132,12 +125,11 @@ def sample_many(form: LinearGaussian, sums: PanelSums, *, seed: int, draws: int)
             x[again] = np.stack([m.draw(x.shape[1], rng) for m in mixtures])
             log_q = np.stack([m.log_density(x[k]) for m, k in zip(mixtures, again, strict=True)])
             part = jax.tree.map(lambda v, rows=again: v[rows], sums)
-            log_weight[again] = _in_chunks(many, part, x[again]) - log_q
+            log_weight[again] = _in_chunks(compiled.many_density, part, x[again]) - log_q
             weights[again], k_hat[again], fraction[again] = proofs(log_weight[again])
         t = np.take_along_axis(x, metropolis(log_weight, weights, draws, rng)[..., None], 1)
         keys = np.asarray(jax.random.split(jax.random.PRNGKey(seed), t.shape[0] * draws)).reshape(t.shape[0], draws, -1)
-        draw = jax.jit(jax.vmap(jax.vmap(partial(draw_sites, form), (None, 0, 0))))
-        sites = _in_chunks(draw, sums, t, keys)
+        sites = _in_chunks(compiled.many_draw, sums, t, keys)
     return ManyDraws(sites, k_hat, fraction)
 
 

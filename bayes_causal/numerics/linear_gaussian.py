@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -73,19 +73,19 @@ class LinearGaussian:
     ----------
     hypers : θ; `sigma` and `sigma_unit` are among them, and `rho` where errors are AR(1)
     blocks : the coefficients
-    sums : what the data say
+    sums : what the data say; the functions below take them beside the form, so that programs are shared between data
     gaps : distinct gaps between consecutive rows under AR(1) errors; None for iid
     """
 
     hypers: tuple[Hyper, ...]
     blocks: tuple[Block, ...]
-    sums: PanelSums
+    sums: Any
     gaps: tuple[int, ...] | None
 
     @property
     def columns(self) -> int:
         """q, without y."""
-        return int(self.sums.products.shape[-1]) - 1
+        return max(b.stop for b in self.blocks)
 
     def theta(self, t: Array) -> dict[str, Array]:
         """θ by name from its (n_hyper,) probits."""

@@ -66,23 +66,26 @@ def split_coefficients(rows: Sequence[Row]) -> tuple[list[dict[str, Any]], list[
     Returns
     -------
     rows, coefficients
-        The rows without them, and one dict a coefficient: method, term, value and what else it holds; once for each method.
+        The rows without them, and one dict a coefficient: method, term, value and what else it holds; once for each regression,
+        that is each method, breakdown and outcome.
     """
     slim, coefficients, seen = [], [], set()
     for row in rows:
         extra = dict(row.get("extra") or {})
         found = extra.pop("coefficients", None)
         slim.append(dict(row) | {"extra": extra})
-        if found is None or row["method"] in seen:
+        by = dict(row.get("by") or {})
+        fit = {"method": row["method"], "outcome": by.pop("outcome", None), "by": next(iter(by), None)}
+        if found is None or tuple(fit.values()) in seen:
             continue
-        seen.add(row["method"])
+        seen.add(tuple(fit.values()))
         entries = [{"term": k, "value": v} for k, v in found.items()] if isinstance(found, Mapping) else found
-        coefficients += [{"method": row["method"]} | dict(entry) for entry in entries]
+        coefficients += [{k: v for k, v in fit.items() if v is not None} | dict(entry) for entry in entries]
     return slim, coefficients
 
 
-def verdict_table(study: str, verdict: Row, rows: Sequence[Row], headline: Row) -> str:
-    """What a terminal shows at the end of a run: every method's overall effect, and the verdict below."""
+def verdict_table(study: str, verdict: Row, rows: Sequence[Row], headline: Row, causes: Sequence[str] = ()) -> str:
+    """What a terminal shows at the end of a run: every method's overall effect, the verdict below, and why there is none."""
     unit = headline.get("unit") or "outcome"
     asked = f"{ESTIMANDS.get(verdict['estimand'], verdict['estimand'])}, {unit} ({verdict['scale']} scale)"
     places = numbers.decimals(headline.get("std_error"), headline.get("value"))
@@ -95,7 +98,9 @@ def verdict_table(study: str, verdict: Row, rows: Sequence[Row], headline: Row) 
             notes.append(f"{row['method']}: {reason or 'no reason given'}")
     lines = [f"{study}: {asked}", "", *aligned(head, body), ""]
     lines += [line for note in notes for line in textwrap.wrap(note, WIDTH, subsequent_indent="  ")] + [""] * bool(notes)
-    return "\n".join(lines + textwrap.wrap(str(verdict["sentence"]), WIDTH)) + "\n"
+    lines += textwrap.wrap(str(verdict["sentence"]), WIDTH)
+    lines += [line for cause in causes for line in ("", *textwrap.wrap(cause, WIDTH, subsequent_indent="  "))]
+    return "\n".join(lines) + "\n"
 
 
 def _verdict_row(row: Row, places: int, level: str) -> list[str]:

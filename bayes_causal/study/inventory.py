@@ -68,9 +68,11 @@ def runs_table(folders: Sequence[Path]) -> tuple[list[dict[str, Any]], str]:
 
 def verdict_text(folder: Path) -> str:
     """What the terminal shows at the end of a run: every method's answer to the study's question, and the verdict."""
-    found, record = (json.loads((folder / name).read_text(encoding="utf-8")) for name in ("estimates.json", "manifest.json"))
+    names = ("estimates.json", "manifest.json", "checks.json")
+    found, record, checks = (json.loads((folder / name).read_text(encoding="utf-8")) for name in names)
     content = RunContent(record["study"], found["verdict"], found["estimates"], (), (), record, xr.DataTree())
-    return verdict_table(content.name, content.verdict, content.select(), content.headline)
+    causes = [f"{c['name']}: {c['text']}" for c in checks if c["name"] in content.verdict["reasons"]]
+    return verdict_table(content.name, content.verdict, content.select(), content.headline, causes)
 
 
 def _headline(folder: Path) -> dict[str, Any]:

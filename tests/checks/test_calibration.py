@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 
 import bayes_causal as bc
 from bayes_causal.checks.calibration import calibration, simulate_and_refit
+from bayes_causal.inference import programs
 from bayes_causal.numerics import linear_gaussian, panel_sums
 
 
@@ -33,6 +36,14 @@ def test_posteriors_are_calibrated_over_many_replicates(panel: bc.Panel, seed: i
     assert found.passed, found.text
 
 
+@pytest.fixture
+def fresh_programs() -> Iterator[None]:
+    """Compile anew, before and after: compiled programs do not see what is patched underneath them."""
+    programs.forget()
+    yield
+    programs.forget()
+
+
 FAULTS = {
     "the determinant of the AR(1) covariance is left out": ("log_variance", lambda rho, sums, gaps: 0.0 * rho),
     "the first row of a unit is not drawn from the stationary distribution": (
@@ -43,6 +54,7 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.usefixtures("fresh_programs")
 def test_a_wrong_density_is_caught(panel: bc.Panel, fault: str, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     name, wrong = FAULTS[fault]
     monkeypatch.setattr(linear_gaussian, name, wrong)
