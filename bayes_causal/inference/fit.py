@@ -29,18 +29,21 @@ class Auto:
     Parameters
     ----------
     draws, warmup, chains : int
+    progress : bool, optional
+        A progress bar where the engine has one; None shows it on a terminal.
     """
 
     draws: int = 1000
     warmup: int = 1000
     chains: int = 4
+    progress: bool | None = None
 
     def choose(self, model: Model) -> tuple[Engine, str]:
         """The engine for a model, and why."""
         counts: dict[str, Any] = {"draws": self.draws, "warmup": self.warmup, "chains": self.chains}
         if isinstance(model, Collapsible):
             return Collapsed(**counts), "the model has a collapsed form: all but its few scales is integrated out exactly"
-        return NumpyroNuts(**counts), "NUTS on the NumPyro twin: the default for a model without a collapsed form"
+        return NumpyroNuts(**counts, progress=self.progress), "NUTS on the NumPyro twin: the default for a model without a collapsed form"
 
 
 def fit(model: Model, engine: Engine | Auto | None = None, *, seed: int) -> xr.DataTree:
