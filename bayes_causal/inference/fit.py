@@ -43,7 +43,8 @@ class Auto:
         counts: dict[str, Any] = {"draws": self.draws, "warmup": self.warmup, "chains": self.chains}
         if isinstance(model, Collapsible):
             return Collapsed(**counts), "the model has a collapsed form: all but its few scales is integrated out exactly"
-        return NumpyroNuts(**counts, progress=self.progress), "NUTS on the NumPyro twin: the default for a model without a collapsed form"
+        nuts = NumpyroNuts(**counts, progress=self.progress)
+        return nuts, "NUTS on the NumPyro twin: the default for a model without a collapsed form"
 
 
 def fit(model: Model, engine: Engine | Auto | None = None, *, seed: int) -> xr.DataTree:

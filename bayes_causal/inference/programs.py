@@ -52,8 +52,9 @@ def programs(form: LinearGaussian) -> Programs:
 
 def signature(form: LinearGaussian) -> tuple[Any, ...]:
     """What two forms must share to be one program: hyperparameters, gaps, and blocks with their loadings."""
-    ones = {h.name: np.ones(()) for h in form.hypers}
-    loadings = tuple(b"" if b.factor is None else np.asarray(b.factor(ones)).tobytes() for b in form.blocks)  # type: ignore[arg-type]
+    # At values all different, a loading shows by its numbers which hyperparameters it is made of.
+    apart = {h.name: np.asarray(np.sqrt(k + 2.0)) for k, h in enumerate(form.hypers)}
+    loadings = tuple(b"" if b.factor is None else np.asarray(b.factor(apart)).tobytes() for b in form.blocks)  # type: ignore[arg-type]
     blocks = tuple((b.site, b.shape, b.prior_sd, b.start, b.stop) for b in form.blocks)
     return form.gaps, form.hypers, blocks, loadings
 
