@@ -112,7 +112,7 @@ def _label(content: RunContent, row: Mapping[str, Any], dim: str) -> str:
     value = row["by"][dim]
     if dim != "event_time" or not isinstance(value, (int, float)):
         return str(value)
-    return event_time.written(value, event_time.ends(content) if row["method"] == content.headline["method"] else None)
+    return event_time.written(value, event_time.ends(content) if row["method"] == content.headline["method"] else ())
 
 
 def table(head: Sequence[str], body: Sequence[Sequence[Any]], *, left: int) -> dict[str, Any]:

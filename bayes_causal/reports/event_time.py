@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from bayes_causal.reports.content import RunContent
+
+FAR = 10**6
 
 
 def ends(content: RunContent) -> tuple[int, int]:
@@ -14,7 +16,9 @@ def ends(content: RunContent) -> tuple[int, int]:
     from bayes_causal.inference.tree import info
     from bayes_causal.models.did_effects.event_time import DEFAULT_LAGS, DEFAULT_LEADS
 
-    lead, lag = (info(content.tree).get("options") or {}).get("window") or (DEFAULT_LEADS, DEFAULT_LAGS)
+    options = info(content.tree).get("options") or {}
+    every_lag = options.get("effects") == "cohort_time"
+    lead, lag = options.get("window") or (DEFAULT_LEADS, FAR if every_lag else DEFAULT_LAGS)
     return -int(lead) - 1, int(lag) + 1
 
 
@@ -27,7 +31,7 @@ def when(row: Mapping[str, Any]) -> float:
     return float(found[0].replace("−", "-")) if found else float("nan")
 
 
-def written(time: float, bins: tuple[int, int] | None) -> str:
+def written(time: float, bins: Collection[float] = ()) -> str:
     """``−3``; ``≤ −9`` and ``≥ 25`` at the bins given."""
-    sign = "" if bins is None or time not in bins else "≤ " if time == bins[0] else "≥ "
+    sign = "" if time not in bins else "≤ " if time < 0 else "≥ "
     return f"{sign}{time:g}".replace("-", "−")

@@ -52,7 +52,9 @@ def draw(content: RunContent) -> Figure | None:
     if times[0] < -1 and not any(when(r) == -1 for r in own):
         at, size = -1 if crowded else -1 + places[0], 4.5 if small else 6
         axes.plot([at], [0], "o", color=style.PAPER, markeredgecolor=style.INK, markersize=size, zorder=5)
-    _finish(axes, content, times, legends=len(answers) + bool(own))
+    bins = [float(end) for end in event_time.ends(content) if any(when(r) == end for r in own)]
+    _finish(axes, content, _ticks(times, bins), legends=len(answers) + bool(own))
+    axes.set_xlim(times[0] - 0.6, times[-1] + 0.6)
     return figure
 
 
@@ -112,7 +114,8 @@ def _posterior(axes: Axes, content: RunContent, rows: Sequence[Row], offset: flo
     else:
         axes.vlines(x, low, high, color=style.BLUE, linewidth=thin, zorder=3)
         axes.vlines(x, first, third, color=style.BLUE, linewidth=thick, zorder=3)
-        axes.plot(x, value, "o", color=style.BLUE, markeredgecolor=style.PAPER, markersize=dot, label=label, zorder=4)
+        look: dict[str, Any] = {"markeredgecolor": style.PAPER, "markeredgewidth": 0.5 if small else 1.0, "markersize": dot}
+        axes.plot(x, value, "o", color=style.BLUE, label=label, zorder=4, **look)
 
 
 def _through_reference(x: np.ndarray, curves: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -135,9 +138,7 @@ def _frequentist(
     axes.plot(x, [r["value"] for r in rows], marker, color=color, markersize=size, label=method_label(method), zorder=layer)
 
 
-def _finish(axes: Axes, content: RunContent, times: Sequence[float], *, legends: int) -> None:
-    axes.set_xlim(times[0] - 0.6, times[-1] + 0.6)
-    ticks = _ticks(times, event_time.ends(content))
+def _finish(axes: Axes, content: RunContent, ticks: dict[float, str], *, legends: int) -> None:
     axes.set_xticks(list(ticks), list(ticks.values()))
     axes.locator_params(axis="y", nbins=6)
     axes.grid(axis="y")
@@ -148,12 +149,11 @@ def _finish(axes: Axes, content: RunContent, times: Sequence[float], *, legends:
     style.legend(axes, columns)
 
 
-def _ticks(times: Sequence[float], bins: tuple[int, int]) -> dict[float, str]:
+def _ticks(times: Sequence[float], bins: Sequence[float]) -> dict[float, str]:
     """Labels of at most about nine event times; the bins at both ends say that they hold what lies beyond."""
     from matplotlib.ticker import MaxNLocator
 
-    ends = [float(end) for end in bins if end in times]
     every = MaxNLocator(9, integer=True).tick_values(times[0], times[-1])
-    step = every[1] - every[0]
-    shown = [t for t in every if times[0] <= t <= times[-1] and all(abs(t - end) >= 0.7 * step for end in ends)]
-    return {t: event_time.written(t, bins) for t in sorted([*shown, *ends])}
+    near = 0.7 * (every[1] - every[0])
+    shown = [t for t in every if times[0] <= t <= times[-1] and all(abs(t - end) >= near for end in bins)]
+    return {t: event_time.written(t, bins) for t in sorted([*shown, *bins])}
