@@ -17,7 +17,7 @@ from bayes_causal.inference.tree import dataset
 from bayes_causal.models.base import Collapsible, Describes, Model, Natural, PanelModel
 
 REFIT = Collapsed(draws=500, chains=4)
-EQUIVALENT = 0.1
+EQUIVALENT, SURE = 0.1, 0.8
 FEWEST_CONTROLS = 5
 DIP, EARLIER = 3, 9
 SEED = 20_211_105
@@ -64,11 +64,14 @@ def pretrend(model: Model, tree: xr.DataTree, *, bound: float | None = None, lev
     )
     # Of K intervals a share of 1 − level misses zero by chance; two sds above that is more than chance.
     expected = (1 - level) * outside.size
-    passed = outside.sum() <= expected + 2 * np.sqrt(expected * level)
-    verdict = (
-        "No sign of different trends before the treatment." if passed else "Treated units moved differently before the treatment."
-    )
-    return Check("pretrend", bool(passed), "warning", f"{verdict} {said}", numbers, table)
+    if outside.sum() > expected + 2 * np.sqrt(expected * level):
+        text = f"Treated units moved differently before the treatment. {said}"
+        return Check("pretrend", False, "warning", text, numbers, table)
+    if within >= SURE:
+        text = f"No sign of different trends before the treatment, and large ones can be ruled out. {said}"
+        return Check("pretrend", True, "warning", text, numbers, table)
+    text = f"No lead stands out, but trends larger than the bound cannot be ruled out. {said}"
+    return Check("pretrend", None, "warning", text, numbers, table)
 
 
 def placebo_time(model: Model, tree: xr.DataTree, *, periods: int | None = None, level: float = 0.9) -> Check:

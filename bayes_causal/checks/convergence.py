@@ -39,7 +39,10 @@ def convergence(model: Model, tree: xr.DataTree, *, rhat: float = RHAT, ess: flo
     order = sorted(table, key=lambda r: (-r["rhat"], r["ess_bulk"]))[:SHOWN]
     if failures:
         worst = order[0]["parameter"] if order else "none"
-        text = "; ".join(failures) + f". Worst parameter: {worst}. Try more warm-up and draws, or a simpler effect structure."
+        text = (
+            "; ".join(failures)
+            + f". Worst parameter: {worst}. Try more draws (and warm-up, under NUTS), or a simpler effect structure."
+        )
         return Check("convergence", False, "blocking", text[0].upper() + text[1:], numbers, order)
     text = (
         f"The chains agree: R-hat at most {worst_rhat:.4f}, at least {worst_bulk:,.0f} effective draws in the bulk and "

@@ -18,6 +18,7 @@ from bayes_causal.models.base import Describes, Model, PanelModel
 
 POWER_Z = 0.8416212335729143
 FEW = 50
+NEGLIGIBLE = -0.05
 SHIFTS = (0.1, 1.0, 10.0)
 
 
@@ -51,7 +52,7 @@ def mde(model: Model, tree: xr.DataTree, *, level: float = 0.9) -> Check:
     answer = from_draws(model.effect(tree["posterior"].to_dataset(), headline), headline, "posterior", level=level)
     smallest = float((ndtri((1 + level) / 2) + POWER_Z) * answer.std_error)
     numbers = {"mde": smallest, "level": level, "power": 0.8, "estimate": float(answer.value)}
-    text = f"An effect of ±{smallest:.3g} {unit} would be found with 80 % probability at the {level:.0%} level"
+    text = f"An effect of ±{smallest:.3g} {unit} would be found with 80% probability at the {level:.0%} level"
     if isinstance(model, PanelModel):
         numbers["mde_in_sd"] = smallest / model.panel.scale
         treated, cells = model.panel.counts["treated_cells"], model.panel.counts["cells"] - model.panel.counts["missing_cells"]
@@ -123,9 +124,11 @@ def twfe_weights(model: Model, tree: xr.DataTree) -> Check:
         return Check("twfe_weights", True, "info", text, numbers, table)
     text = (
         f"A two-way fixed effects regression gives {numbers['negative_share']:.0%} of treated cells a negative weight (together "
-        f"{numbers['negative_weight']:.2f} of 1): where effects differ, its coefficient is no average of them."
+        f"{numbers['negative_weight']:.2f} of 1)"
     )
-    return Check("twfe_weights", numbers["negative_weight"] > -0.05, "warning", text, numbers, table)
+    small = numbers["negative_weight"] > NEGLIGIBLE
+    text += ": too little to matter much." if small else ": where effects differ, its coefficient is no average of them."
+    return Check("twfe_weights", small, "warning", text, numbers, table)
 
 
 def log_shift(model: Model, tree: xr.DataTree) -> Check:

@@ -85,7 +85,7 @@ def prior_predictive(model: Model, tree: xr.DataTree) -> Check:
     low, high = numbers["prior_lower"], numbers["prior_upper"]
     span = f"Before the data, the model held effects from {low:.3g} to {high:.3g} {unit} possible"
     if distance > 3:
-        text = f"{span} (90 %); the posterior mean lies {distance:.1f} prior sds away: the prior and the data disagree."
+        text = f"{span} (90%); the posterior mean lies {distance:.1f} prior sds away: the prior and the data disagree."
         return Check("prior_predictive", False, "warning", text, numbers)
-    text = f"{span} (90 %). The data reduced that sd by {numbers['shrinkage_of_sd']:.0%}."
+    text = f"{span} (90%). The data reduced that sd by {numbers['shrinkage_of_sd']:.0%}."
     return Check("prior_predictive", True, "info", text, numbers)

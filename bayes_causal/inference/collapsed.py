@@ -109,8 +109,11 @@ class Collapsed:
             if trusted or refits == 2:
                 break
             proposal, refits, pilot = refitted(final.x, final.weights, rng), refits + 1, final
-        what = f"{collapsed.columns} columns integrated out, {len(collapsed.hypers)} hyperparameters, {len(modes)} mode(s)"
-        proof = f"Pareto k {final.k_hat:.2f}, {final.fraction:.0%} of {len(final.x):,} proposals effective, {refits} refit(s)"
+        size = f"{collapsed.columns} columns integrated out, {_count(len(collapsed.hypers), 'hyperparameter')}"
+        what = f"{size}, {_count(len(modes), 'mode')}"
+        proof = (
+            f"Pareto k {final.k_hat:.2f}, {final.fraction:.0%} of {len(final.x):,} proposals effective, {_count(refits, 'refit')}"
+        )
         numbers = final.numbers() | {"refits": refits, "modes": len(modes)}
         if trusted:
             states, accepted = independence_chains(final.log_weight, final.weights, self.chains, self.draws, steps, rng)
@@ -238,6 +241,10 @@ def independence_chains(
 
     _, (visited, accepted) = jax.lax.scan(keep, jnp.asarray(start), (jnp.asarray(order), jnp.asarray(log_u)))
     return np.asarray(visited).T, np.asarray(accepted, float).T
+
+
+def _count(n: int, what: str) -> str:
+    return f"{n} {what}{'' if n == 1 else 's'}"
 
 
 def _padded(size: int) -> int:

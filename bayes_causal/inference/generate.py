@@ -14,6 +14,7 @@ from bayes_causal.models.base import Model, PointwiseLikelihood, Simulates, TopL
 
 VALUES = 4_000_000
 REPLICATES = 200
+KEPT_VALUES = 1_500_000
 
 
 def thin(sites: Mapping[str, np.ndarray], draws: int) -> dict[str, np.ndarray]:
@@ -48,7 +49,7 @@ def replicates(model: Model, sites: Mapping[str, np.ndarray], n: int, seed: int)
     pick = np.unique(np.linspace(0, have - 1, min(n, have)).round().astype(int))
     chosen = {k: v[pick] for k, v in sites.items()}
     if isinstance(model, Simulates):
-        most = max(20, VALUES // max(model.observed().size, 1))
+        most = max(20, KEPT_VALUES // max(model.observed().size, 1))
         return model.simulate({k: v[:most] for k, v in chosen.items()}, np.random.default_rng(seed))
     import jax
     from numpyro.handlers import uncondition
