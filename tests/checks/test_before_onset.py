@@ -1,0 +1,134 @@
+"""What happened before the treatment: trends, anticipation, a dip. Each is planted, and each is seen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from bayes_causal.checks.before_onset import placebo_panel, placebo_time, pretrend, selection
+from bayes_causal.data.panel import Panel
+from bayes_causal.models.hierarchical_did import HierarchicalDiD
+
+TREE = xr.DataTree()
+"""These checks fit their own models."""
+
+
+def event(panel: Panel) -> np.ndarray:
+    """(unit, time) periods since first treatment, NaN for units never treated."""
+    first = np.where(panel.ever_treated, panel.first_period, np.nan)
+    return panel.dataset["period"].values - first[:, None]
+
+
+def with_trend(panel: Panel) -> Panel:
+    """Treated units drift upwards by 0.4 a period, all the time."""
+    return panel.replace_outcome(panel.dataset["outcome"].values + np.nan_to_num(0.4 * event(panel)))
+
+
+def with_anticipation(panel: Panel) -> Panel:
+    """Treated units rise by 1.5 two periods before the treatment, and stay there."""
+    return panel.replace_outcome(panel.dataset["outcome"].values + 1.5 * (event(panel) >= -2))
+
+
+def with_dip(panel: Panel) -> Panel:
+    """Treated units are low in the three periods before the treatment."""
+    e = event(panel)
+    return panel.replace_outcome(panel.dataset["outcome"].values - 1.5 * ((e >= -3) & (e < 0)))
+
+
+def test_parallel_trends_pass_and_a_trend_fails(good: HierarchicalDiD, good_panel: Panel) -> None:
+    fine = pretrend(good, TREE)
+    assert fine.passed and fine.numbers["prob_all_within_bound"] > 0.02
+    assert fine.numbers["leads"] == len(fine.table) > 3
+    found = pretrend(good.variant(panel=with_trend(good_panel)), TREE)
+    assert found.passed is False and not found.blocks and found.severity == "warning"
+    assert "moved differently" in found.text
+    assert found.numbers["prob_all_within_bound"] < 0.001
+    # Relative to −1, a drift of 0.4 a period is −0.4 (−e − 1) at event time e: the farthest lead is the largest.
+    assert found.numbers["largest_lead_at"] < -2 and found.numbers["largest_lead"] < -0.6
+
+
+def test_the_bound_of_equivalence_can_be_set(good: HierarchicalDiD, good_tree: xr.DataTree) -> None:
+    wide = pretrend(good, good_tree, bound=100.0)
+    assert (wide.numbers["bound"], wide.numbers["prob_all_within_bound"]) == (100.0, 1.0)
+
+
+def test_pretrend_without_never_treated_units_is_not_identified(cohorts: Callable[..., Panel]) -> None:
+    found = pretrend(HierarchicalDiD(cohorts([3, 3, 4, 4, 5, 5, 6, 6]), errors="iid"), TREE)
+    assert found.passed is None and "Not identified" in found.text and not found.blocks
+
+
+def test_pretrend_without_periods_before_does_not_apply(cohorts: Callable[..., Panel]) -> None:
+    found = pretrend(HierarchicalDiD(cohorts([1, 1, 1, 0, 0, 0], periods=3), errors="iid"), TREE)
+    assert found.passed is None and "no treated unit is observed two periods before" in found.text
+
+
+def test_no_anticipation_passes_and_anticipation_fails(good: HierarchicalDiD, good_panel: Panel) -> None:
+    fine = placebo_time(good, TREE, periods=2)
+    assert fine.passed and fine.numbers["lower"] < 0 < fine.numbers["upper"]
+    found = placebo_time(good.variant(panel=with_anticipation(good_panel)), TREE, periods=2)
+    assert found.passed is False and not found.blocks
+    assert found.numbers["placebo_effect"] == pytest.approx(1.5, abs=4 * found.numbers["std_error"])
+    assert "something else than the treatment" in found.text
+
+
+def test_an_effect_after_onset_is_no_anticipation(good: HierarchicalDiD, good_panel: Panel) -> None:
+    """Treated cells are set aside: any effect whatever leaves the placebo as it is."""
+    lifted = good_panel.replace_outcome(good_panel.dataset["outcome"].values + 50.0 * good_panel.treated)
+    a, b = (placebo_time(good.variant(panel=p), TREE, periods=2) for p in (good_panel, lifted))
+    assert a.numbers == b.numbers
+
+
+def test_the_placebo_panel_by_loops(cohorts: Callable[..., Panel]) -> None:
+    starts = [5, 5, 3, 1, 0, 0]
+    panel = cohorts(starts)
+    placebo, length = placebo_panel(panel, 2)  # type: ignore[misc]
+    assert length == 2
+    treated = placebo.dataset["treatment"].values[..., 0]
+    for k, u in enumerate(placebo.dataset["unit"].values):
+        for j, t in enumerate(placebo.dataset["time"].values):
+            start = starts[u] or 99
+            assert placebo.observed[k, j] == (t < start)
+            if t < start:
+                assert treated[k, j] == (start - 2 <= t and 3 <= start < 99)
+
+
+def test_placebo_without_periods_before_does_not_apply(cohorts: Callable[..., Panel]) -> None:
+    found = placebo_time(HierarchicalDiD(cohorts([1, 1, 0, 0]), errors="iid"), TREE)
+    assert found.passed is None and "no treated unit is observed for two periods" in found.text
+    found = placebo_time(HierarchicalDiD(cohorts([5, 5, 5, 0, 0, 0]), errors="iid"), TREE, periods=6)
+    assert found.passed is None and "more than 6 periods" in found.text
+
+
+def test_no_dip_passes_and_a_dip_fails(good: HierarchicalDiD, good_panel: Panel) -> None:
+    fine = selection(good, TREE)
+    assert fine.passed and abs(fine.numbers["change_in_se"]) < 2
+    found = selection(good.variant(panel=with_dip(good_panel)), TREE)
+    assert found.passed is False and not found.blocks and "a dip just before the treatment" in found.text
+    assert found.numbers["change_before_onset"] == pytest.approx(fine.numbers["change_before_onset"] - 1.5)
+
+
+def test_a_level_gap_alone_is_no_failure(good: HierarchicalDiD, good_panel: Panel) -> None:
+    """Unit effects take levels out: treated units two higher throughout change the gap and nothing else."""
+    raised = good_panel.replace_outcome(good_panel.dataset["outcome"].values + 2.0 * good_panel.ever_treated[:, None])
+    fine, found = selection(good, TREE), selection(good.variant(panel=raised), TREE)
+    assert found.passed
+    assert found.numbers["level_gap"] == pytest.approx(fine.numbers["level_gap"] + 2.0)
+    assert found.numbers["change_before_onset"] == pytest.approx(fine.numbers["change_before_onset"])
+
+
+def test_the_level_gap_by_hand(good: HierarchicalDiD, good_panel: Panel) -> None:
+    y, never = good_panel.dataset["outcome"].values, ~good_panel.ever_treated
+    off = y - y[never].mean(0)
+    own = [off[u, : int(good_panel.first_period[u])].mean() for u in np.flatnonzero(good_panel.ever_treated)]
+    assert selection(good, TREE).numbers["level_gap"] == pytest.approx(np.mean(own))
+    assert selection(good, TREE).numbers["level_gap_se"] == pytest.approx(np.std(own, ddof=1) / np.sqrt(len(own)))
+
+
+def test_selection_needs_never_treated_units_and_a_past(cohorts: Callable[..., Panel]) -> None:
+    few = selection(HierarchicalDiD(cohorts([5, 5, 5, 0, 0, 0, 0])), TREE)
+    assert few.passed is None and "only 4 units are never treated" in few.text
+    short = selection(HierarchicalDiD(cohorts([2, 2, 2, 0, 0, 0, 0, 0])), TREE)
+    assert short.passed is None and "Too few treated units" in short.text
