@@ -28,7 +28,10 @@ def rng(seed: int) -> np.random.Generator:
 
 @pytest.fixture
 def needs() -> Callable[[str], ModuleType]:
-    """Import an optional package: skips where it is missing, fails where BAYES_CAUSAL_FULL=1 says that everything is installed."""
+    """Import an optional package.
+
+    Skips where it is missing, fails where BAYES_CAUSAL_FULL=1 says that everything is installed.
+    """
 
     def load(package: str) -> ModuleType:
         try:

@@ -21,7 +21,9 @@ def tree_of(draws: np.ndarray, **stats: np.ndarray) -> xr.DataTree:
     posterior = xr.Dataset(
         {"tau_group": (("chain", "draw", "group"), draws), "fixed": (("chain", "draw"), np.ones((chains, n)))}, coords
     )
-    return xr.DataTree.from_dict({"posterior": posterior, "sample_stats": xr.Dataset({k: (("chain", "draw"), v) for k, v in stats.items()})})
+    return xr.DataTree.from_dict(
+        {"posterior": posterior, "sample_stats": xr.Dataset({k: (("chain", "draw"), v) for k, v in stats.items()})}
+    )
 
 
 def autocorrelated(rng: np.random.Generator, rho: float, shape: tuple[int, int]) -> np.ndarray:

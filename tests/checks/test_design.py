@@ -75,7 +75,12 @@ def test_an_effect_of_that_size_is_found_four_times_in_five(rng: np.random.Gener
 
 @pytest.mark.parametrize(
     ("starts", "clusters", "passed"),
-    [([4] * 20 + [0] * 40, 0, True), ([4] * 8 + [0] * 52, 0, False), ([4] * 10 + [0] * 20, 0, False), ([4] * 20 + [0] * 40, 6, False)],
+    [
+        ([4] * 20 + [0] * 40, 0, True),
+        ([4] * 8 + [0] * 52, 0, False),
+        ([4] * 10 + [0] * 20, 0, False),
+        ([4] * 20 + [0] * 40, 6, False),
+    ],
 )
 def test_few_clusters(starts: list[int], clusters: int, passed: bool, cohorts: Callable[..., Panel]) -> None:
     found = few_clusters(HierarchicalDiD(cohorts(starts, clusters=clusters)), TREE)
@@ -116,7 +121,9 @@ def test_negative_weights_are_found_and_weighed(cohorts: Callable[..., Panel]) -
     assert sum(r["sum_of_weights"] for r in found.table) == pytest.approx(1.0)
 
 
-def logged(cohorts: Callable[..., Panel], rng: np.random.Generator, zeros: float, name: str = "log_sales", effect: float = 0.2) -> Panel:
+def logged(
+    cohorts: Callable[..., Panel], rng: np.random.Generator, zeros: float, name: str = "log_sales", effect: float = 0.2
+) -> Panel:
     """log(1 + x) where x is zero in a share of the cells, less often under treatment."""
     panel = cohorts([4] * 30 + [0] * 30, name=name)
     y = 4.0 + 0.2 * panel.dataset["outcome"].values + effect * panel.treated

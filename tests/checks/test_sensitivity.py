@@ -61,7 +61,9 @@ def test_where_the_data_say_little_the_prior_fills_in(rng: np.random.Generator) 
 
 
 def test_a_tighter_prior_matters_more(rng: np.random.Generator) -> None:
-    found = [prior_sensitivity(MODEL, conjugate_tree(rng, prior_sd=s, y=2.0, sd=1.0)).numbers["prior"] for s in (10.0, 2.0, 1.0, 0.5)]
+    found = [
+        prior_sensitivity(MODEL, conjugate_tree(rng, prior_sd=s, y=2.0, sd=1.0)).numbers["prior"] for s in (10.0, 2.0, 1.0, 0.5)
+    ]
     assert found == sorted(found)
 
 

@@ -127,7 +127,8 @@ def test_an_engine_for_collapsed_forms_refuses_others(normal_mean: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "message"), [({"draws": 0, "chains": -1}, "draws.*; chains"), ({"starts": 1.5}, "starts"), ({"warmup": True}, "warmup")]
+    ("settings", "message"),
+    [({"draws": 0, "chains": -1}, "draws.*; chains"), ({"starts": 1.5}, "starts"), ({"warmup": True}, "warmup")],
 )
 def test_bad_counts_are_refused_all_at_once(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):

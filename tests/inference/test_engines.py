@@ -102,7 +102,8 @@ def test_pymc_twin_of_difference_in_differences(sampler: Any, needs: Any, disagr
     needs("pymc")
     model = HierarchicalDiD(simulate_panel(units=8, periods=5, seed=3)[0], errors="iid")
     draws = [
-        e.sample(model, seed=8) for e in (Collapsed(draws=1000), PymcNuts(draws=700, chains=2, sampler=sampler, warmup=600, progress=False))
+        e.sample(model, seed=8)
+        for e in (Collapsed(draws=1000), PymcNuts(draws=700, chains=2, sampler=sampler, warmup=600, progress=False))
     ]
     a, b = (dataset(model, model.natural(d.sites), ("chain", "draw")) for d in draws)
     assert "alpha" in b and b["gamma"].sizes == {"chain": 2, "draw": 700, "time": 5}
@@ -144,7 +145,7 @@ def test_engines_by_name() -> None:
 
 @pytest.mark.parametrize("engine", [NumpyroNuts, PymcNuts])
 def test_bad_counts_are_refused(engine: Any) -> None:
-    with pytest.raises(ValueError, match="draws must be .*; warmup must be .*; chains must be"):
+    with pytest.raises(ValueError, match=r"draws must be .*; warmup must be .*; chains must be"):
         engine(draws=0, warmup=-3, chains=2.0)
 
 

@@ -35,7 +35,14 @@ def distance(model: HierarchicalDiD, draws: xr.Dataset, known: Any) -> np.ndarra
 
 def test_different_effects_of_overlapping_groups(seed: int) -> None:
     """Three effects of 0, 1 and 2 with AR(1) errors, gaps, weights and covariates; none may be taken for another's."""
-    options: dict[str, Any] = {"units": 60, "periods": 16, "groups": 3, "effect": [0.0, 1.0, 2.0], "overlapping": True, "duration": 6}
+    options: dict[str, Any] = {
+        "units": 60,
+        "periods": 16,
+        "groups": 3,
+        "effect": [0.0, 1.0, 2.0],
+        "overlapping": True,
+        "duration": 6,
+    }
     options |= {"covariates": 1, "weighted": True, "missing": 0.1, "sigma": 0.6, "seed": seed}
     panel, overall = simulate_panel(**options)
     _, by_group = simulate_panel(**options, by="group")
@@ -50,7 +57,14 @@ def test_different_effects_of_overlapping_groups(seed: int) -> None:
 
 def test_an_effect_that_grows(seed: int) -> None:
     """Event times 0 to 3 with effects 0.5, 1, 1.5 and 2, and nothing before onset."""
-    options: dict[str, Any] = {"units": 60, "periods": 12, "groups": 2, "effect": 1.0, "profile": (0.5, 1.0, 1.5, 2.0), "seed": seed}
+    options: dict[str, Any] = {
+        "units": 60,
+        "periods": 12,
+        "groups": 2,
+        "effect": 1.0,
+        "profile": (0.5, 1.0, 1.5, 2.0),
+        "seed": seed,
+    }
     panel, known = simulate_panel(**options, sigma=0.5, by="event_time")
     model = HierarchicalDiD(panel, effect="event_time")
     draws = posterior(model, seed)

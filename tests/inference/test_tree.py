@@ -70,7 +70,9 @@ def test_saved_and_loaded_without_loss(suffix: str, tree: xr.DataTree, tmp_path:
     again = load(save(tree, tmp_path / f"tree{suffix}"))
     xr.testing.assert_identical(again, tree)
     assert info(again) == info(tree)
-    assert all(again[g][v].dtype == tree[g][v].dtype for g in tree.children for v in tree[g].data_vars if tree[g][v].dtype.kind in "fib")
+    assert all(
+        again[g][v].dtype == tree[g][v].dtype for g in tree.children for v in tree[g].data_vars if tree[g][v].dtype.kind in "fib"
+    )
 
 
 def test_paths_that_are_no_trees(tree: xr.DataTree, tmp_path: Path) -> None:
@@ -90,12 +92,18 @@ def test_validate_lists_every_problem(tree: xr.DataTree) -> None:
     with pytest.raises(TreeError) as caught:
         validate(broken)
     said = str(caught.value)
-    for part in ("group 'prior' is missing", "'extras' is not part", "sample_stats['lp']", "posterior['att'] holds", "lacks 'seed'"):
+    for part in (
+        "group 'prior' is missing",
+        "'extras' is not part",
+        "sample_stats['lp']",
+        "posterior['att'] holds",
+        "lacks 'seed'",
+    ):
         assert part in said
 
 
 def test_shapes_that_do_not_fit_the_models_dims_are_all_named(did: HierarchicalDiD) -> None:
-    with pytest.raises(TreeError, match="'gamma'.*'tau_group'"):
+    with pytest.raises(TreeError, match=r"'gamma'.*'tau_group'"):
         dataset(did, {"gamma": np.zeros((2, 3)), "tau_group": np.zeros((2, 3, 2, 2))}, ("chain", "draw"))
 
 

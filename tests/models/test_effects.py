@@ -99,7 +99,9 @@ def test_att_is_the_mean_over_treated_cells(
 
 
 @pytest.mark.parametrize("by", [None, "group", "time", "cohort"])
-def test_cumulative_is_the_sum_over_treated_cells(by: str | None, built: Callable[..., HierarchicalDiD], rng: np.random.Generator) -> None:
+def test_cumulative_is_the_sum_over_treated_cells(
+    by: str | None, built: Callable[..., HierarchicalDiD], rng: np.random.Generator
+) -> None:
     model = built("group", "everything")
     posterior = posterior_of(model, rng)
     found = model.effect(posterior, Estimand("cumulative", "mean", by)).values[1, 2]
@@ -124,7 +126,9 @@ def test_relative_is_the_att_over_the_mean_counterfactual(
     assert found == pytest.approx([expected[k][0] / (np.mean(outcomes[k]) - expected[k][0]) for k in order])
 
 
-def test_leads_are_shown_by_event_time_and_count_nowhere_else(built: Callable[..., HierarchicalDiD], rng: np.random.Generator) -> None:
+def test_leads_are_shown_by_event_time_and_count_nowhere_else(
+    built: Callable[..., HierarchicalDiD], rng: np.random.Generator
+) -> None:
     """Moving the lead coefficients moves the leads, and nothing else."""
     model = built("event_time", "everything")
     before, after = posterior_of(model, rng), None
@@ -135,7 +139,9 @@ def test_leads_are_shown_by_event_time_and_count_nowhere_else(built: Callable[..
     for by in (None, "group", "cohort", "time", "unit"):
         asked = Estimand("att", "mean", by)
         assert (model.effect(before, asked).values == model.effect(after, asked).values).all()
-    moved = model.effect(after, Estimand("att", "mean", "event_time")) - model.effect(before, Estimand("att", "mean", "event_time"))
+    moved = model.effect(after, Estimand("att", "mean", "event_time")) - model.effect(
+        before, Estimand("att", "mean", "event_time")
+    )
     assert moved.sel(event_time=moved["event_time"] < 0).values == pytest.approx(100.0)
     assert moved.sel(event_time=moved["event_time"] >= 0).values == pytest.approx(0.0)
     assert (model.effect(after, Estimand("cumulative", "mean", "event_time"))["event_time"] >= 0).all()
@@ -174,7 +180,8 @@ def fixed_posterior(model: HierarchicalDiD, rng: np.random.Generator, draws: int
     own |= {"coefficient": rng.standard_normal(d.effect.shape[1]), "beta": rng.standard_normal(d.covariates.shape[1])}
     dims = {"delta": "unit_term", "gamma": "time", "coefficient": "column", "beta": "covariate"}
     repeat = {
-        k: (("chain", "draw", *((dims[k],) if k in dims else ())), np.broadcast_to(v, (1, draws, *np.shape(v)))) for k, v in own.items()
+        k: (("chain", "draw", *((dims[k],) if k in dims else ())), np.broadcast_to(v, (1, draws, *np.shape(v))))
+        for k, v in own.items()
     }
     return xr.Dataset(repeat, {"chain": [0], "draw": range(draws)})
 
@@ -191,7 +198,12 @@ def test_realised_effect_is_observed_minus_drawn_untreated_outcomes(
     at = {k: v.values[0, 0] for k, v in posterior.items()}
     d, panel = model.design, model.panel
     period = panel.dataset["period"].values[d.time]
-    mean = at["intercept"] + d.unit_terms[d.unit] @ at["delta"] + at["gamma"][d.time] + d.covariates @ (at["beta"] * d.covariate_scale)
+    mean = (
+        at["intercept"]
+        + d.unit_terms[d.unit] @ at["delta"]
+        + at["gamma"][d.time]
+        + d.covariates @ (at["beta"] * d.covariate_scale)
+    )
     y = panel.dataset["outcome"].values[panel.observed]
     share = (panel.treated[panel.observed]) / panel.treated[panel.observed].sum()
     expected, variance = share @ (y - mean), 0.0

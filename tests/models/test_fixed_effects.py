@@ -48,7 +48,12 @@ def dummies(panel: Panel) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarra
     parts = [active.astype(float), unit[:, None] == np.unique(unit), time[:, None] == np.arange(1, panel.observed.shape[1])]
     if "covariates" in panel.dataset:
         parts.insert(1, panel.dataset["covariates"].values[unit, time])
-    return np.hstack(parts).astype(float), panel.dataset["outcome"].values[unit, time], panel.dataset["weight"].values[unit, time], unit
+    return (
+        np.hstack(parts).astype(float),
+        panel.dataset["outcome"].values[unit, time],
+        panel.dataset["weight"].values[unit, time],
+        unit,
+    )
 
 
 def fixed_effects(panel: Panel, rho: float = 0.0) -> float:

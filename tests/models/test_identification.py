@@ -17,13 +17,17 @@ NEVER = 0
 
 
 @pytest.mark.parametrize("starts", [[5] * 6, [3] * 6])
-def test_one_cohort_without_controls_is_refused(starts: list[int], staggered: Callable[..., Panel], rng: np.random.Generator) -> None:
+def test_one_cohort_without_controls_is_refused(
+    starts: list[int], staggered: Callable[..., Panel], rng: np.random.Generator
+) -> None:
     with pytest.raises(IdentificationError, match=r"not identified.*add units"):
         HierarchicalDiD(staggered(starts, rng))
 
 
 @pytest.mark.parametrize("starts", [[5, 5, 5, 5, 5, NEVER], [5, 5, 5, 3, 3, 3]])
-def test_one_control_or_another_date_is_enough(starts: list[int], staggered: Callable[..., Panel], rng: np.random.Generator) -> None:
+def test_one_control_or_another_date_is_enough(
+    starts: list[int], staggered: Callable[..., Panel], rng: np.random.Generator
+) -> None:
     labels, identified = HierarchicalDiD(staggered(starts, rng)).identified()
     assert identified.tolist() == [True] and labels.size == 1
 

@@ -31,7 +31,8 @@ PANELS: dict[str, dict[str, Any]] = {
     "overlapping": {"overlapping": True, "duration": 2},
     "everything": {"overlapping": True, "duration": 2, "covariates": 1, "missing": 0.2, "weighted": True},
 }
-# Effects enter through blocks and data through sums, so pairs of (panel, errors) and (effect, errors) cover the code; the rest is slow.
+# Effects enter through blocks and data through sums, so pairs of (panel, errors) and (effect, errors) cover the code; the
+# rest is slow.
 CORE = {
     ("plain", "event_time", "ar1"),
     ("plain", "cohort_time", "iid"),
