@@ -38,9 +38,16 @@ def with_dip(panel: Panel) -> Panel:
     return panel.replace_outcome(panel.dataset["outcome"].values - 1.5 * ((e >= -3) & (e < 0)))
 
 
+def noise_tree(model: HierarchicalDiD, rng: np.random.Generator) -> xr.DataTree:
+    """A posterior of small independent coefficients."""
+    draws = 0.1 * rng.standard_normal((2, 500, len(model.structure.column_names)))
+    posterior = xr.Dataset({"coefficient": (("chain", "draw", "column"), draws)}, {"chain": range(2), "draw": range(500)})
+    return xr.DataTree.from_dict({"posterior": posterior})
+
+
 def test_parallel_trends_pass_and_a_trend_fails(good: HierarchicalDiD, good_panel: Panel) -> None:
-    fine = pretrend(good, TREE)
-    assert fine.passed and fine.numbers["prob_all_within_bound"] > 0.02
+    fine = pretrend(good, TREE, bound=0.5)
+    assert fine.passed and fine.numbers["prob_all_within_bound"] > 0.8
     assert fine.numbers["leads"] == len(fine.table) > 3
     found = pretrend(good.variant(panel=with_trend(good_panel)), TREE)
     assert found.passed is False and not found.blocks and found.severity == "warning"
@@ -50,18 +57,36 @@ def test_parallel_trends_pass_and_a_trend_fails(good: HierarchicalDiD, good_pane
     assert found.numbers["largest_lead_at"] < -2 and found.numbers["largest_lead"] < -0.6
 
 
-def test_the_bound_of_equivalence_can_be_set(good: HierarchicalDiD, good_tree: xr.DataTree) -> None:
-    wide = pretrend(good, good_tree, bound=100.0)
-    assert (wide.numbers["bound"], wide.numbers["prob_all_within_bound"]) == (100.0, 1.0)
+def test_no_lead_away_from_zero_is_not_yet_equivalence(good: HierarchicalDiD, good_panel: Panel) -> None:
+    """Leads known to ± 0.2 cannot rule out trends of a tenth of an sd: neither passed nor failed."""
+    found = pretrend(good, TREE)
+    assert found.passed is None and not found.blocks and "cannot be ruled out" in found.text
+    assert found.numbers["bound"] == pytest.approx(0.1 * good_panel.scale)
+    assert found.numbers["prob_all_within_bound"] < 0.8
 
 
-def test_pretrend_without_never_treated_units_is_not_identified(cohorts: Callable[..., Panel]) -> None:
-    found = pretrend(HierarchicalDiD(cohorts([3, 3, 4, 4, 5, 5, 6, 6]), errors="iid"), TREE)
+def test_a_model_with_leads_answers_from_its_own_posterior(good: HierarchicalDiD, rng: np.random.Generator) -> None:
+    """No refit: the probability is that of the draws in the tree, and two leads in five away from zero fail."""
+    model = good.variant(effect="event_time")
+    tree = noise_tree(model, rng)
+    draws = tree["posterior"]["coefficient"].values
+    leads = [k for k, name in enumerate(model.structure.column_names) if "event time -" in name]
+    found = pretrend(model, tree, bound=0.25)
+    assert found.numbers["prob_all_within_bound"] == pytest.approx((np.abs(draws[..., leads]) < 0.25).all(-1).mean())
+    draws[..., leads[:2]] += 1.0
+    found = pretrend(model, tree)
+    assert found.passed is False and found.numbers["leads_away_from_zero"] >= 2
+
+
+def test_pretrend_without_never_treated_units_is_not_identified(cohorts: Callable[..., Panel], rng: np.random.Generator) -> None:
+    model = HierarchicalDiD(cohorts([3, 3, 4, 4, 5, 5, 6, 6]), effect="event_time", errors="iid")
+    found = pretrend(model, noise_tree(model, rng))
     assert found.passed is None and "Not identified" in found.text and not found.blocks
 
 
-def test_pretrend_without_periods_before_does_not_apply(cohorts: Callable[..., Panel]) -> None:
-    found = pretrend(HierarchicalDiD(cohorts([1, 1, 1, 0, 0, 0], periods=3), errors="iid"), TREE)
+def test_pretrend_without_periods_before_does_not_apply(cohorts: Callable[..., Panel], rng: np.random.Generator) -> None:
+    model = HierarchicalDiD(cohorts([1, 1, 1, 0, 0, 0], periods=3), effect="event_time", errors="iid")
+    found = pretrend(model, noise_tree(model, rng))
     assert found.passed is None and "no treated unit is observed two periods before" in found.text
 
 

@@ -103,7 +103,9 @@ def test_divergences_block_above_one_in_a_thousand(rng: np.random.Generator) -> 
 def test_energy_that_does_not_mix_blocks(rng: np.random.Generator) -> None:
     draws = rng.standard_normal((4, 1000, 3))
     assert convergence(MODEL, tree_of(draws, energy=rng.standard_normal((4, 1000)))).passed
-    found = convergence(MODEL, tree_of(draws, energy=autocorrelated(rng, 0.95, (4, 1000))))
+    energy = rng.standard_normal((4, 1000))
+    energy[2] = autocorrelated(rng, 0.95, (1, 1000))
+    found = convergence(MODEL, tree_of(draws, energy=energy))
     assert found.blocks and found.numbers["min_ebfmi"] < 0.3 and "E-BFMI" in found.text
 
 

@@ -27,6 +27,15 @@ def test_log_density_is_scipys(rng: np.random.Generator) -> None:
     assert m.log_density(x) == pytest.approx(logsumexp(np.log(m.weights)[:, None] + each, axis=0), rel=1e-10)
 
 
+def test_distances_of_draws_are_f_distributed(rng: np.random.Generator) -> None:
+    """Squared Mahalanobis distance over n ~ F(n, degrees), tails included: wrong once in 100,000 names."""
+    q = mixture(rng, components=1)
+    z = np.linalg.solve(q.factors[0], (q.draw(60_000, rng) - q.centers[0]).T)
+    ratio = (z**2).mean(0)
+    assert stats.kstest(ratio, stats.f(4, DEGREES).cdf).pvalue > 1e-5
+    assert stats.kstest(ratio, stats.f(4, DEGREES + 1).cdf).pvalue < 1e-5
+
+
 def test_draws_follow_the_density(rng: np.random.Generator) -> None:
     """E_q[r/q] = 1 for any normalised r: 40,000 weights average to one within four standard errors, once in 16,000 names not."""
     q = mixture(rng)
