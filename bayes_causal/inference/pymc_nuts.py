@@ -73,7 +73,7 @@ class PymcNuts:
         except ImportError as e:
             raise needs_extra("pymc") from e
         progress = sys.stderr.isatty() if self.progress is None else self.progress
-        with model.pymc_model() as twin, _process_flags_kept():
+        with model.pymc_model() as twin, _float64():
             result = pm.sample(
                 draws=self.draws,
                 tune=self.warmup,
@@ -94,13 +94,16 @@ class PymcNuts:
 
 
 @contextmanager
-def _process_flags_kept() -> Iterator[None]:
-    """Put back the process-wide float64 flag that PyMC's NumPyro sampler leaves switched on."""
-    jax = sys.modules.get("jax")
-    before = jax.config.jax_enable_x64 if jax else False
+def _float64() -> Iterator[None]:
+    """JAX in float64 for the time of PyMC's NumPyro sampler, and the process-wide flag put back after it.
+
+    PyTensor switches the flag on when its JAX backend is first imported, and never again.
+    """
+    import jax
+
+    before = jax.config.read("jax_enable_x64")
+    jax.config.update("jax_enable_x64", True)
     try:
         yield
     finally:
-        jax = sys.modules.get("jax")
-        if jax is not None:
-            jax.config.update("jax_enable_x64", before)
+        jax.config.update("jax_enable_x64", before)

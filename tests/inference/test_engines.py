@@ -85,6 +85,7 @@ def test_pymc_twin_by_every_sampler(sampler: Any, normal_mean: Any, needs: Any) 
     before = jax.config.jax_enable_x64
     result = fit(normal_mean, PymcNuts(draws=700, chains=2, sampler=sampler, **QUIET), seed=6)
     assert jax.config.jax_enable_x64 == before, "the process-wide float64 flag was left changed"
+    assert result["posterior"]["mu"].dtype == np.float64
     assert_closed_form(normal_mean, result["posterior"]["mu"].values)
     assert {"diverging", "energy", "n_steps", "lp"} <= set(result["sample_stats"])
     assert check(normal_mean, result, "none")[0].passed
@@ -122,6 +123,7 @@ def test_the_same_seed_gives_the_same_draws_by_pymc(sampler: Any, normal_mean: A
     engine = PymcNuts(draws=30, chains=1, sampler=sampler, warmup=30, progress=False)
     first, again = (engine.sample(normal_mean, seed=s).sites["mu"] for s in (1, 1))
     assert (first == again).all()
+    assert first.dtype == again.dtype == np.float64, "a second run in one process must be as precise as the first"
     if sampler == "pymc":
         assert (first != engine.sample(normal_mean, seed=2).sites["mu"]).any()
 

@@ -134,8 +134,8 @@ def test_estimate_summarises_the_draws(did: HierarchicalDiD, tree: xr.DataTree) 
 
 
 def test_the_same_seed_gives_the_same_tree_and_another_seed_another(did: HierarchicalDiD, tree: xr.DataTree) -> None:
-    first, again, other = (fit(did, Collapsed(draws=250), seed=s) for s in (7, 7, 8))
-    for group in ("posterior", "prior", "posterior_predictive", "prior_predictive", "log_likelihood"):
-        xr.testing.assert_identical(first[group].to_dataset(), again[group].to_dataset())
-        name = "y" if "predictive" in group or group == "log_likelihood" else "att"
-        assert not np.array_equal(first[group][name].values, other[group][name].values)
+    again = fit(did, seed=7)
+    for group in set(tree.children) - {"observed_data", "constant_data"}:
+        xr.testing.assert_identical(tree[group].to_dataset(), again[group].to_dataset())
+    other = did.natural(Collapsed().sample(did, seed=8).sites)["att"]
+    assert other.shape == tree["posterior"]["att"].shape and (other != tree["posterior"]["att"].values).mean() > 0.99
