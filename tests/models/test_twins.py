@@ -74,6 +74,15 @@ def test_twins_have_one_density(
     assert a == pytest.approx(b, rel=TOLERANCE)
 
 
+def test_twins_agree_to_the_last_digits_at_the_default_priors(
+    make_panel: Callable[..., Any], rng: np.random.Generator, needs: Any
+) -> None:
+    """Scales such as 10.0, exact in float32, are those whose logarithms PyTensor would round to float32."""
+    needs("pymc")
+    a, b = log_densities(HierarchicalDiD(make_panel("everything"), effect="group"), rng)
+    assert a == pytest.approx(b, rel=1e-12)
+
+
 def test_every_effect_is_paired_with_every_error_and_time_effect() -> None:
     from bayes_causal.models.did_effects import STRUCTURES
 
