@@ -37,3 +37,8 @@ class Check:
     def blocks(self) -> bool:
         """True where the verdict must not be given."""
         return self.severity == "blocking" and self.passed is False
+
+
+def needs_panel(name: str) -> Check:
+    """What a check of panels says to a model that has none."""
+    return Check(name, None, "info", "Does not apply: the model has no panel.")

@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from bayes_causal.checks.base import Check
+from bayes_causal.checks.base import Check, needs_panel
 from bayes_causal.data.panel import Panel
 from bayes_causal.errors import DataError, IdentificationError
 from bayes_causal.estimates import Estimand, from_draws
 from bayes_causal.inference.collapsed import Collapsed
 from bayes_causal.inference.engine import Draws
 from bayes_causal.inference.tree import dataset
-from bayes_causal.models.base import Collapsible, Describes, Model, Natural, PanelModel
+from bayes_causal.models.base import Describes, Model, PanelModel
 
 REFIT = Collapsed(draws=500, chains=4)
 EQUIVALENT, SURE = 0.1, 0.8
@@ -30,7 +30,7 @@ def pretrend(model: Model, tree: xr.DataTree, *, bound: float | None = None, lev
     lies within `bound` units of the outcome, by default a tenth of the sd of untreated cells.
     """
     if not isinstance(model, PanelModel):
-        return _not_for("pretrend")
+        return needs_panel("pretrend")
     with_leads, posterior = _with_leads(model, tree)
     leads = with_leads.effect(posterior, Estimand("att", "mean", "event_time"))
     leads = leads.sel(event_time=leads["event_time"] < 0)
@@ -50,7 +50,7 @@ def pretrend(model: Model, tree: xr.DataTree, *, bound: float | None = None, lev
         "prob_all_within_bound": within,
     }
     table = [r["by"] | {k: r[k] for k in ("value", "std_error", "lower", "upper")} for r in answer.rows()]
-    if not with_leads.leads_identified():  # type: ignore[attr-defined]
+    if not with_leads.leads_identified():
         text = (
             "Not identified: without never-treated units, a trend before the treatment cannot be told from time effects; the "
             "leads below come from the prior. Parallel trends rest on argument alone here."
@@ -80,7 +80,7 @@ def placebo_time(model: Model, tree: xr.DataTree, *, periods: int | None = None,
     Every cell from a unit's first treatment on is set aside. The placebo effect should be zero.
     """
     if not isinstance(model, PanelModel):
-        return _not_for("placebo_time")
+        return needs_panel("placebo_time")
     placebo = placebo_panel(model.panel, periods)
     if isinstance(placebo, str):
         return Check("placebo_time", None, "warning", f"Does not apply: {placebo}.")
@@ -89,7 +89,7 @@ def placebo_time(model: Model, tree: xr.DataTree, *, periods: int | None = None,
         again = model.variant(panel=panel, effect="constant")
     except (DataError, IdentificationError) as reason:
         return Check("placebo_time", None, "warning", f"Does not apply: {reason}")
-    answer = from_draws(again.effect(_refit(again), Estimand()), Estimand(), "placebo", level=level)  # type: ignore[attr-defined]
+    answer = from_draws(again.effect(_refit(again), Estimand()), Estimand(), "placebo", level=level)
     numbers = {
         "placebo_effect": float(answer.value),
         "std_error": float(answer.std_error),
@@ -133,7 +133,7 @@ def placebo_panel(panel: Panel, periods: int | None = None) -> tuple[Panel, int]
 def selection(model: Model, tree: xr.DataTree) -> Check:
     """Were units chosen on their past? Levels before treatment, and a dip or peak just before it (Ashenfelter 1978)."""
     if not isinstance(model, PanelModel):
-        return _not_for("selection")
+        return needs_panel("selection")
     panel = model.panel
     period = panel.dataset["period"].values
     onset = np.where(panel.ever_treated, panel.first_period, np.iinfo(np.int64).max)
@@ -169,20 +169,18 @@ def selection(model: Model, tree: xr.DataTree) -> Check:
     return Check("selection", passed, "warning", text, numbers)
 
 
-def _with_leads(model: PanelModel, tree: xr.DataTree) -> tuple[Model, xr.Dataset]:
+def _with_leads(model: PanelModel, tree: xr.DataTree) -> tuple[PanelModel, xr.Dataset]:
     """The model itself where it has leads, else its event-time variant fitted anew; and the posterior."""
     if getattr(model, "effects", None) == "event_time":
-        return model, tree["posterior"].to_dataset()  # type: ignore[return-value]
+        return model, tree["posterior"].to_dataset()
     again = model.variant(effect="event_time")
-    return again, _refit(again)  # type: ignore[return-value]
+    return again, _refit(again)
 
 
 def _refit(model: PanelModel) -> xr.Dataset:
     """Posterior of a variant, in natural units."""
-    if not (isinstance(model, Collapsible) and isinstance(model, Natural)):
-        raise TypeError(f"{type(model).__name__} has no collapsed form to refit with")
-    draws: Draws = REFIT.sample(model, seed=SEED)  # type: ignore[arg-type]
-    return dataset(model, model.natural(draws.sites), ("chain", "draw"))  # type: ignore[arg-type]
+    draws: Draws = REFIT.sample(model, seed=SEED)
+    return dataset(model, model.natural(draws.sites), ("chain", "draw"))
 
 
 def _unit_mean(values: np.ndarray, cells: np.ndarray) -> np.ndarray:
@@ -196,7 +194,3 @@ def _mean_and_error(values: np.ndarray) -> tuple[float, float]:
     """Mean and standard error over units, NaN left out."""
     values = values[np.isfinite(values)]
     return float(values.mean()), float(values.std(ddof=1) / np.sqrt(values.size)) if values.size > 1 else float("nan")
-
-
-def _not_for(name: str) -> Check:
-    return Check(name, None, "info", "Does not apply: the model has no panel.")

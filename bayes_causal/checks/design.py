@@ -5,12 +5,10 @@ Identification, power, clusters, overlap, weights of two-way fixed effects, the 
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import xarray as xr
 
-from bayes_causal.checks.base import Check
+from bayes_causal.checks.base import Check, needs_panel
 from bayes_causal.data.panel import Panel
 from bayes_causal.errors import EstimandError
 from bayes_causal.estimates import Estimand, from_draws
@@ -25,7 +23,7 @@ SHIFTS = (0.1, 1.0, 10.0)
 def identification(model: Model, tree: xr.DataTree) -> Check:
     """Which effects the data alone identify: the rank of the double-demeaned effect columns, leads left out."""
     if not isinstance(model, PanelModel):
-        return _not_for("identification")
+        return needs_panel("identification")
     _, overall = model.identified()
     labels, by_group = model.identified("group")
     lost = [str(g) for g, seen in zip(labels, by_group, strict=True) if not seen]
@@ -66,7 +64,7 @@ def mde(model: Model, tree: xr.DataTree, *, level: float = 0.9) -> Check:
 def few_clusters(model: Model, tree: xr.DataTree) -> Check:
     """Whether there are enough clusters, and treated ones, for cluster-robust standard errors beside the posterior."""
     if not isinstance(model, PanelModel):
-        return _not_for("few_clusters")
+        return needs_panel("few_clusters")
     panel = model.panel
     clusters = panel.n_clusters
     label = panel.dataset["cluster"].values if "cluster" in panel.dataset else panel.dataset["unit"].values
@@ -88,7 +86,7 @@ def few_clusters(model: Model, tree: xr.DataTree) -> Check:
 def overlap(model: Model, tree: xr.DataTree) -> Check:
     """How far treatments overlap, which the model takes to add up."""
     if not isinstance(model, PanelModel):
-        return _not_for("overlap")
+        return needs_panel("overlap")
     panel = model.panel
     active = (panel.dataset["treatment"].values & panel.observed[..., None]).sum(2)
     treated = active > 0
@@ -111,7 +109,7 @@ def twfe_weights(model: Model, tree: xr.DataTree) -> Check:
     from bayes_causal.baselines.decomposition import twfe_weights as weights_of
 
     if not isinstance(model, PanelModel):
-        return _not_for("twfe_weights")
+        return needs_panel("twfe_weights")
     try:
         weights = weights_of(model.panel)
     except EstimandError as reason:
@@ -138,7 +136,7 @@ def log_shift(model: Model, tree: xr.DataTree) -> Check:
     coefficient under log(c + x) for c = 0.1, 1, 10, a fast stand-in for refitting.
     """
     if not isinstance(model, PanelModel):
-        return _not_for("log_shift")
+        return needs_panel("log_shift")
     panel = model.panel
     if not panel.outcome_name.lower().startswith(("log", "ln")):
         return Check("log_shift", None, "info", "Does not apply: the outcome is not called a logarithm.")
@@ -168,8 +166,3 @@ def _twfe(panel: Panel) -> float:
     from bayes_causal.baselines.decomposition import twfe_weights as weights_of
 
     return float(weights_of(panel).attrs["coefficient"])
-
-
-def _not_for(name: str) -> Check:
-    numbers: dict[str, Any] = {}
-    return Check(name, None, "info", "Does not apply: the model has no panel.", numbers)

@@ -140,7 +140,7 @@ class Describes(Protocol):
 
 
 @runtime_checkable
-class PanelModel(Protocol):
+class PanelModel(Model, Collapsible, Natural, Protocol):
     """A model of a `Panel` that can be fitted again on changed data."""
 
     panel: Panel
