@@ -12,11 +12,11 @@ from functools import partial
 from typing import Any
 
 import jax
-import numpy as np
 
 from bayes_causal.numerics.linear_gaussian import LinearGaussian, draw_sites, log_density
 
 KEPT = 32
+CACHED = 2**16
 _programs: OrderedDict[tuple[Any, ...], Programs] = OrderedDict()
 
 
@@ -42,21 +42,42 @@ def programs(form: LinearGaussian) -> Programs:
     key = signature(form)
     if key not in _programs:
         bare = replace(form, sums=None)
-        density, draw = partial(log_density, bare), partial(draw_sites, bare)
-        one, one_draw = jax.vmap(density, (None, 0)), jax.vmap(draw, (None, 0, 0))
-        _programs[key] = Programs(jax.jit(one), jax.jit(one_draw), jax.jit(jax.vmap(one)), jax.jit(jax.vmap(one_draw)))
+        over = [partial(way, partial(f, bare), form.columns) for way in (_points, _problems) for f in (log_density, draw_sites)]
+        _programs[key] = Programs(*map(jax.jit, over))
         if len(_programs) > KEPT:
             _programs.popitem(last=False)
     return _programs[key]
 
 
+def _points(f: Callable[..., Any], columns: int, sums: Any, *x: Any) -> Any:
+    """`f(sums, point)` over the leading axis of x."""
+    return _grouped(partial(f, sums), _values(columns, sums), *x)
+
+
+def _problems(f: Callable[..., Any], columns: int, sums: Any, *x: Any) -> Any:
+    """`f(sums, points)` over the leading problem axis of both."""
+    one = jax.tree.map(lambda v: v[0], sums)
+    return _grouped(lambda *problem: _points(f, columns, *problem), _values(columns, one) * x[0].shape[1], sums, *x)
+
+
+def _values(columns: int, sums: Any) -> int:
+    """Numbers that one density holds at a time."""
+    return (columns + 1) * (columns + 1 + (sums.units.size if sums.by_unit else 0))
+
+
+def _grouped(f: Callable[..., Any], values: int, *x: Any) -> Any:
+    """`f` over the leading axis of x: side by side, on CPUs in groups whose matrices stay in the cache."""
+    n = int(jax.tree.leaves(x)[0].shape[0])
+    # A divisor of n, because a remainder would be a second program to compile.
+    group = next(g for g in range(min(n, max(1, CACHED // values)), 0, -1) if n % g == 0)
+    if group == n or jax.default_backend() != "cpu":
+        return jax.vmap(f)(*x)
+    return jax.lax.map(lambda point: f(*point), x, batch_size=group)
+
+
 def signature(form: LinearGaussian) -> tuple[Any, ...]:
-    """What two forms must share to be one program: hyperparameters, gaps, and blocks with their loadings."""
-    # At values all different, a loading shows by its numbers which hyperparameters it is made of.
-    apart = {h.name: np.asarray(np.sqrt(k + 2.0)) for k, h in enumerate(form.hypers)}
-    loadings = tuple(b"" if b.factor is None else np.asarray(b.factor(apart)).tobytes() for b in form.blocks)  # type: ignore[arg-type]
-    blocks = tuple((b.site, b.shape, b.prior_sd, b.start, b.stop) for b in form.blocks)
-    return form.gaps, form.hypers, blocks, loadings
+    """What two forms must share to be one program: hyperparameters, gaps, and the scales of the blocks."""
+    return form.gaps, form.hypers, tuple((b.site, b.shape, b.prior_sd, b.scale) for b in form.blocks)
 
 
 def forget() -> None:

@@ -248,7 +248,7 @@ class HierarchicalDiD:
 
         `outcome` (N,) stands in for the standardised outcome, as a simulated one does.
         """
-        from bayes_causal.numerics.linear_gaussian import Block, Hyper, LinearGaussian
+        from bayes_causal.numerics.linear_gaussian import Block, Hyper, linear_gaussian
         from bayes_causal.numerics.panel_sums import panel_sums
 
         d, p = self.design, self.priors
@@ -270,12 +270,11 @@ class HierarchicalDiD:
             (d.y if outcome is None else outcome)[:, None],
         ]
         z = np.hstack(columns) * d.sqrt_weight[:, None]
-        eye = np.eye(n_contrasts)
         blocks = [Block("intercept", (), p.intercept, 0, 1)]
         if n_terms:
             blocks.append(Block("delta", (n_terms,), p.slope, ends[0], ends[1]))
         if walk:
-            blocks.append(Block("time_offset", (n_contrasts,), 1.0, ends[1], ends[2], lambda theta: theta["step_time"] * eye))
+            blocks.append(Block("time_offset", (n_contrasts,), 1.0, ends[1], ends[2], scale="step_time"))
         else:
             blocks.append(Block("time_contrast", (n_contrasts,), p.time, ends[1], ends[2]))
         blocks += self.structure.blocks(p, int(ends[2]))
@@ -286,7 +285,7 @@ class HierarchicalDiD:
         hypers += [Hyper("step_time", "half_normal", p.step_time)] if walk else []
         gaps = tuple(int(g) for g in np.unique(d.gap[d.gap > 0])) if self.errors == "ar1" else None
         sums = panel_sums(z, d.sqrt_weight, d.gap, gaps)
-        return LinearGaussian((*hypers, *self.structure.hypers(p)), tuple(blocks), sums, gaps)
+        return linear_gaussian((*hypers, *self.structure.hypers(p)), tuple(blocks), sums, gaps)
 
     def natural(self, sites: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Reported quantities in units of the outcome; the overall intercept, fixed by its prior alone, is not among them."""

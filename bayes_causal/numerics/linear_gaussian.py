@@ -8,7 +8,7 @@ conditioned, also where a scale in R goes to zero. θ is carried as t with F_pri
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -39,9 +39,9 @@ class Hyper:
         return -self.scale * ndtri(0.5 * ndtr(-t))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Block:
-    """One site of the coefficients and the columns it loads on.
+    """One site of the coefficients and the columns it loads on: b[start:stop] gains θ[scale] · prior_sd · loading @ z.
 
     Parameters
     ----------
@@ -49,7 +49,8 @@ class Block:
     shape : () or (n,)
     prior_sd : sd of the site's N(0, prior_sd) prior
     start, stop : the columns of Z it loads on
-    factor : (stop − start, n) loading as a function of θ; None is the identity
+    loading : (stop − start, n); None is the identity
+    scale : name of the hyperparameter that multiplies it; None is one
     """
 
     site: str
@@ -57,7 +58,8 @@ class Block:
     prior_sd: float
     start: int
     stop: int
-    factor: Callable[[Mapping[str, Array]], Array | np.ndarray] | None = None
+    loading: np.ndarray | None = None
+    scale: str | None = None
 
     @property
     def size(self) -> int:
@@ -67,13 +69,14 @@ class Block:
 
 @dataclass(frozen=True, eq=False)
 class LinearGaussian:
-    """What can be integrated out of a model, and how.
+    """What can be integrated out of a model, and how. `linear_gaussian` makes one.
 
     Parameters
     ----------
     hypers : θ; `sigma` and `sigma_unit` are among them, and `rho` where errors are AR(1)
     blocks : the coefficients
-    sums : what the data say; the functions below take them beside the form, so that programs are shared between data
+    sums : what the data say about z at θ = 1, y last; the functions below take them beside the form, so that programs are shared
+        between data
     gaps : distinct gaps between consecutive rows under AR(1) errors; None for iid
     """
 
@@ -84,16 +87,38 @@ class LinearGaussian:
 
     @property
     def columns(self) -> int:
-        """q, without y."""
-        return max(b.stop for b in self.blocks)
+        """Number of standard normal coefficients z."""
+        return sum(b.size for b in self.blocks)
 
     def theta(self, t: Array) -> dict[str, Array]:
         """θ by name from its (n_hyper,) probits."""
         return {h.name: h.value(t[k]) for k, h in enumerate(self.hypers)}
 
+    def scales(self, theta: Mapping[str, Array]) -> Array:
+        """(n,) what θ multiplies each z by."""
+        one = jnp.ones(())
+        return jnp.concatenate([jnp.broadcast_to(theta[b.scale] if b.scale else one, (b.size,)) for b in self.blocks])
+
+
+def linear_gaussian(
+    hypers: tuple[Hyper, ...], blocks: tuple[Block, ...], sums: PanelSums, gaps: tuple[int, ...] | None
+) -> LinearGaussian:
+    """The form of a model from the sums of its q columns Z, y last.
+
+    Loadings are constant, so they are applied to the sums here, once: a density then only scales rows and columns.
+    """
+    q, n = max(b.stop for b in blocks), sum(b.size for b in blocks)
+    load, at = np.zeros((q + 1, n + 1)), 0
+    load[-1, -1] = 1.0
+    for b in blocks:
+        load[b.start : b.stop, at : at + b.size] = b.prior_sd * (np.eye(b.size) if b.loading is None else b.loading)
+        at += b.size
+    loaded = sums.loadings @ load if sums.by_unit else load.T @ sums.loadings @ load
+    return LinearGaussian(hypers, blocks, sums._replace(products=load.T @ sums.products @ load, loadings=loaded), gaps)
+
 
 def information(model: LinearGaussian, sums: PanelSums, theta: Mapping[str, Array]) -> tuple[Array, Array]:
-    """(q+1, q+1) [Z y]'Ω⁻¹[Z y], and log |Ω| without the weights."""
+    """(n+1, n+1) [Z y]'Ω⁻¹[Z y] at θ = 1 in the loadings, and log |Ω| without the weights."""
     rho = theta.get("rho", jnp.zeros(()))
     sigma2, sigma2_unit = theta["sigma"] ** 2, theta["sigma_unit"] ** 2
     a = jnp.stack(product_weights(rho, model.gaps))
@@ -110,22 +135,12 @@ def information(model: LinearGaussian, sums: PanelSums, theta: Mapping[str, Arra
     return m, log_det + jnp.sum(sums.units * jnp.log1p(sigma2_unit * kappa))
 
 
-def times_factor(model: LinearGaussian, theta: Mapping[str, Array], x: Array) -> Array:
-    """(n, r) x R(θ) for (n, q) x, block by block."""
-    parts = []
-    for block in model.blocks:
-        own = block.prior_sd * x[:, block.start : block.stop]
-        parts.append(own if block.factor is None else own @ block.factor(theta))
-    return jnp.concatenate(parts, 1)
-
-
 def _condition(model: LinearGaussian, sums: PanelSums, theta: Mapping[str, Array]) -> tuple[Array, Array, Array, Array]:
     """Cholesky factor L of K, L⁻¹R'M_y, M_yy and log |Ω|."""
     m, log_det = information(model, sums, theta)
-    inner = times_factor(model, theta, times_factor(model, theta, m[:-1, :-1]).T)
-    chol = jnp.linalg.cholesky(jnp.eye(inner.shape[0]) + inner)
-    right = times_factor(model, theta, m[-1:, :-1])[0]
-    return chol, solve_triangular(chol, right, lower=True), m[-1, -1], log_det
+    r = model.scales(theta)
+    chol = jnp.linalg.cholesky(jnp.eye(r.size) + m[:-1, :-1] * r[:, None] * r)
+    return chol, solve_triangular(chol, m[-1, :-1] * r, lower=True), m[-1, -1], log_det
 
 
 def log_marginal(model: LinearGaussian, sums: PanelSums, theta: Mapping[str, Array]) -> Array:

@@ -200,7 +200,7 @@ def test_chunks_change_nothing(rng: np.random.Generator) -> None:
 
 def test_forms_that_differ_share_no_program(did: HierarchicalDiD) -> None:
     """Which hyperparameter scales a block is part of what is compiled."""
-    blocks = [Block("z", (2,), 1.0, 0, 2, lambda theta, k=k: theta[k] * np.eye(2)) for k in ("omega", "step")]
+    blocks = [Block("z", (2,), 1.0, 0, 2, scale=k) for k in ("omega", "step")]
     hypers = tuple(Hyper(k, "half_normal") for k in ("sigma", "sigma_unit", "omega", "step"))
     one, other = (programs.signature(LinearGaussian(hypers, (b,), None, None)) for b in blocks)
     assert one != other

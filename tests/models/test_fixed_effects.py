@@ -14,7 +14,7 @@ from scipy import optimize
 from bayes_causal.data.panel import Panel
 from bayes_causal.models.hierarchical_did import HierarchicalDiD, Priors
 from bayes_causal.models.panel_design import panel_design
-from bayes_causal.numerics.linear_gaussian import information, log_density, times_factor
+from bayes_causal.numerics.linear_gaussian import information, log_density
 
 FLAT = Priors(tau=1e3, intercept=1e4, time=1e4, slope=1e3, sigma=2.0, sigma_unit=2.0)
 TWFE_TOLERANCE = 1e-3
@@ -25,11 +25,11 @@ def conditional(model: HierarchicalDiD, theta: Mapping[str, float]) -> tuple[flo
     with jax.enable_x64(True):
         collapsed = model.collapsed()
         m = np.asarray(information(collapsed, collapsed.sums, {k: jnp.asarray(v) for k, v in theta.items()})[0])
-        r = np.asarray(times_factor(collapsed, theta, jnp.eye(collapsed.columns)))
-    inner = np.eye(r.shape[1]) + r.T @ m[:-1, :-1] @ r
-    at = next(b.start for b in collapsed.blocks if b.site == "tau")
-    mean, covariance = r @ np.linalg.solve(inner, r.T @ m[:-1, -1]), r @ np.linalg.solve(inner, r.T)
-    return mean[at] * model.panel.scale, np.sqrt(covariance[at, at]) * model.panel.scale
+    inner = np.eye(collapsed.columns) + m[:-1, :-1]
+    sites = [b.site for b in collapsed.blocks]
+    at = sum(b.size for b in collapsed.blocks[: sites.index("tau")])
+    natural = collapsed.blocks[sites.index("tau")].prior_sd * model.panel.scale
+    return np.linalg.solve(inner, m[:-1, -1])[at] * natural, np.sqrt(np.linalg.inv(inner)[at, at]) * natural
 
 
 def mode(model: HierarchicalDiD) -> dict[str, float]:

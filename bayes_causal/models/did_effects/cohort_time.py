@@ -235,18 +235,15 @@ class CohortTimeEffect:
         onwards = lag.on_times @ np.tril(np.ones((lag.times.size, lag.times.size)))[:, 1:]
         backwards = lead.on_times @ np.triu(np.ones((lead.times.size, lead.times.size)))
         ones, cohorts = np.ones((lag.event.size, 1)), self._on_cohorts
-        each, each_lead = np.eye(lag.event.size), np.eye(lead.event.size)
-        blocks = [Block("lag_first", (), p.tau, first, last, lambda theta: ones)]
+        blocks = [Block("lag_first", (), p.tau, first, last, ones)]
         if lag.times.size > 1:
             steps = (lag.times.size - 1,)
-            blocks.append(Block("lag_offset", steps, 1.0, first, last, lambda theta: theta["step_lag"] * onwards))
-        blocks.append(Block("cohort_offset", self.cohorts.shape, 1.0, first, last, lambda theta: theta["omega"] * cohorts))
-        blocks.append(Block("cell_offset", lag.event.shape, 1.0, first, last, lambda theta: theta["omega_cell"] * each))
+            blocks.append(Block("lag_offset", steps, 1.0, first, last, onwards, "step_lag"))
+        blocks.append(Block("cohort_offset", self.cohorts.shape, 1.0, first, last, cohorts, "omega"))
+        blocks.append(Block("cell_offset", lag.event.shape, 1.0, first, last, scale="omega_cell"))
         if lead.event.size:
-            blocks.append(Block("lead_offset", lead.times.shape, 1.0, start, first, lambda theta: theta["step_lead"] * backwards))
-            blocks.append(
-                Block("lead_cell_offset", lead.event.shape, 1.0, start, first, lambda theta: theta["omega_lead"] * each_lead)
-            )
+            blocks.append(Block("lead_offset", lead.times.shape, 1.0, start, first, backwards, "step_lead"))
+            blocks.append(Block("lead_cell_offset", lead.event.shape, 1.0, start, first, scale="omega_lead"))
         return tuple(blocks)
 
     def coefficients(self, sites: Sites) -> np.ndarray:

@@ -166,14 +166,14 @@ class EventTimeEffect:
         backwards = np.triu(np.ones((self.n_leads, self.n_leads)))
         n_lags = last - first
         onwards = np.tril(np.ones((n_lags, n_lags)))[:, 1:]
-        ones, eye = np.ones((n_lags, 1)), np.eye(self.panel.dataset.sizes["group"])
-        blocks = [Block("lag_first", (), p.tau, first, last, lambda theta: ones)]
+        ones, n_groups = np.ones((n_lags, 1)), self.panel.dataset.sizes["group"]
+        blocks = [Block("lag_first", (), p.tau, first, last, ones)]
         if self.n_leads:
-            blocks.append(Block("lead_offset", (self.n_leads,), 1.0, start, first, lambda theta: theta["step_lead"] * backwards))
+            blocks.append(Block("lead_offset", (self.n_leads,), 1.0, start, first, backwards, "step_lead"))
         if n_lags > 1:
-            blocks.append(Block("lag_offset", (n_lags - 1,), 1.0, first, last, lambda theta: theta["step_lag"] * onwards))
+            blocks.append(Block("lag_offset", (n_lags - 1,), 1.0, first, last, onwards, "step_lag"))
         if self.grouped:
-            blocks.append(Block("group_offset", eye.shape[:1], 1.0, last, last + len(eye), lambda theta: theta["omega"] * eye))
+            blocks.append(Block("group_offset", (n_groups,), 1.0, last, last + n_groups, scale="omega"))
         return tuple(blocks)
 
     def coefficients(self, sites: Sites) -> np.ndarray:

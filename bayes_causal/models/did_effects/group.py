@@ -90,10 +90,9 @@ class GroupEffect:
         from bayes_causal.numerics.linear_gaussian import Block
 
         n = self.panel.dataset.sizes["group"]
-        ones, eye = np.ones((n, 1)), np.eye(n)
         return (
-            Block("tau", (), p.tau, start, start + n, lambda theta: ones),
-            Block("group_offset", (n,), 1.0, start, start + n, lambda theta: theta["omega"] * eye),
+            Block("tau", (), p.tau, start, start + n, np.ones((n, 1))),
+            Block("group_offset", (n,), 1.0, start, start + n, scale="omega"),
         )
 
     def coefficients(self, sites: Sites) -> np.ndarray:
