@@ -8,7 +8,9 @@ is re-fitted to the weighted draws, at most twice; then NUTS on the marginal den
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any, ClassVar
@@ -168,10 +170,23 @@ def shapes(density: Density, modes: np.ndarray, hessians: np.ndarray, heights: n
 
 
 def in_chunks(f: Callable[..., Any], *x: Any) -> Any:
-    """A vectorised `f` over the rows of x, in chunks of one size, so that any number of rows is the same program."""
+    """A vectorised `f` over the rows of x, in chunks of one size, so that any number of rows is the same program.
+
+    Chunks are shared out over the cores: a compiled program holds no lock.
+    """
     rows = x[0].shape[0]
     padded = [np.concatenate([v, np.repeat(v[:1], -rows % CHUNK, 0)]) for v in map(np.asarray, x)]
-    blocks = [jax.device_get(f(*(v[i : i + CHUNK] for v in padded))) for i in range(0, padded[0].shape[0], CHUNK)]
+
+    def block(start: int) -> Any:
+        with jax.enable_x64(True):  # the precision is each thread's own
+            return jax.device_get(f(*(v[start : start + CHUNK] for v in padded)))
+
+    starts = range(0, padded[0].shape[0], CHUNK)
+    if len(starts) == 1:
+        return jax.tree.map(lambda b: b[:rows], block(0))
+    first = block(0)  # compiled once, by one thread
+    with ThreadPoolExecutor(os.cpu_count()) as cores:
+        blocks = [first, *cores.map(block, starts[1:])]
     return jax.tree.map(lambda *b: np.concatenate(b)[:rows], *blocks)
 
 
