@@ -17,7 +17,7 @@ BREAKDOWNS = ("group", "event_time", "cohort", "time", "unit")
 
 def contraction(
     panel: Panel, structure: EffectStructure, by: str | None, *, over: str = "columns", leads: bool = True
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+) -> tuple[Any, np.ndarray, np.ndarray]:
     """What averages the effect over the treated cells of each label.
 
     Parameters
@@ -30,7 +30,7 @@ def contraction(
 
     Returns
     -------
-    weights : (B, K) or (B, N)
+    weights : (B, K), or (B, N) sparse
     labels : (B,) labels of `by`
     cells : (B,) number of treated cells (pairs, for group and event time)
 
@@ -54,7 +54,7 @@ def contraction(
     if over == "rows":
         first = np.flatnonzero(one_row_each)
         rows = sparse.csr_array((np.ones(first.size), (key[first], pairs.row[first])), shape=(labels.size, pairs.n_rows))
-        return np.asarray(rows.toarray()) / cells[:, None], labels, cells
+        return sparse.csr_array(rows.multiply(1 / cells[:, None])), labels, cells
     weights = np.asarray(bins @ structure.pair_columns) / cells[:, None]
     if leads and by == "event_time":
         before = structure.leads()

@@ -6,7 +6,7 @@ gamma, coefficient, beta, sigma, sigma_unit, rho, as `HierarchicalDiD.natural` g
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 import xarray as xr
@@ -16,18 +16,12 @@ from bayes_causal.numerics import ar1
 
 Named = Mapping[str, np.ndarray]
 USED = ("intercept", "delta", "gamma", "coefficient", "beta", "rho", "sigma", "sigma_unit")
-VALUES = 4_000_000
 
 
 def simulate(d: PanelDesign, named: Named, rng: np.random.Generator) -> np.ndarray:
     """(S, N) outcomes: the units' own intercepts, drawn where they are not given, and new errors."""
     alpha = named["alpha"] if "alpha" in named else draw_alpha(d, named, rng)
     return untreated_mean(d, named, alpha) + named["coefficient"] @ d.effect.T + errors(d, named, rng)
-
-
-def untreated(d: PanelDesign, named: Named, rng: np.random.Generator) -> np.ndarray:
-    """(S, N) draws of Y(0): the units' own intercepts given their outcomes, and errors drawn anew."""
-    return untreated_mean(d, named, draw_alpha(d, named, rng)) + errors(d, named, rng)
 
 
 def unit_log_likelihood(d: PanelDesign, named: Named) -> np.ndarray:
@@ -65,13 +59,10 @@ def errors(d: PanelDesign, named: Named, rng: np.random.Generator) -> np.ndarray
     return ar1.simulate(_rho(named), named["sigma"], d.gap, rng) / d.sqrt_weight
 
 
-def blocks(posterior: xr.Dataset, n_rows: int) -> Iterator[dict[str, np.ndarray]]:
-    """Named quantities flattened to (S, ...), in blocks of S so that S × rows stays bounded."""
+def flat(posterior: xr.Dataset) -> dict[str, np.ndarray]:
+    """Named quantities (S, ...), chains one after the other."""
     names = [v for v in USED if v in posterior]
-    flat = {v: posterior[v].transpose("chain", "draw", ...).values.reshape(-1, *posterior[v].shape[2:]) for v in names}
-    step = max(1, VALUES // max(n_rows, 1))
-    for low in range(0, flat["sigma"].shape[0], step):
-        yield {v: x[low : low + step] for v, x in flat.items()}
+    return {v: posterior[v].transpose("chain", "draw", ...).values.reshape(-1, *posterior[v].shape[2:]) for v in names}
 
 
 def _rho(named: Named) -> np.ndarray:

@@ -29,13 +29,13 @@ from bayes_causal.models import did_predictive
 from bayes_causal.models.base import Assumption
 from bayes_causal.models.did_effects import STRUCTURES, ConstantEffect, EffectStructure
 from bayes_causal.models.did_estimands import contraction, panel_summary, treated_mean
+from bayes_causal.models.did_realised import realised
 from bayes_causal.models.panel_design import PanelDesign, in_row_space, panel_design, within_gram
 
 if TYPE_CHECKING:
     from bayes_causal.numerics.linear_gaussian import LinearGaussian
 
 NOISE_SEED = 20_040_101
-REALISED = 500
 
 
 @dataclass(frozen=True)
@@ -341,7 +341,7 @@ class HierarchicalDiD:
         plain = estimand.name == "att" and estimand.scale == "mean"
         weights, labels, cells = contraction(self.panel, self.structure, estimand.by, leads=plain)
         if estimand.scale == "realised":
-            posterior, draws = self._realised(posterior, estimand.by)
+            draws = self._realised(posterior, estimand.by)
         else:
             draws = np.asarray(posterior["coefficient"].transpose("chain", "draw", "column").values @ weights.T)
         if estimand.name == "cumulative":
@@ -418,21 +418,15 @@ class HierarchicalDiD:
         walk = sites["step_time"][..., None] * np.cumsum(sites["time_offset"], -1)
         return np.concatenate([np.zeros_like(walk[..., :1]), walk], -1)
 
-    def _realised(self, posterior: xr.Dataset, by: str | None) -> tuple[xr.Dataset, np.ndarray]:
-        """The draws used, and (chain, draw, by) mean over treated cells of y − Y(0).
-
-        Only units ever treated enter, and at most `REALISED` draws, evenly spaced. The noise stream is fixed, so that one
-        tree gives one answer.
-        """
+    def _realised(self, posterior: xr.Dataset, by: str | None) -> np.ndarray:
+        """(chain, draw, by) mean over treated cells of y − Y(0); the noise stream is fixed, so that a tree gives one answer."""
         weights, _, _ = contraction(self.panel, self.structure, by, over="rows")
-        d = self.design.of_units(self.panel.ever_treated)
-        weights = weights[:, self.panel.ever_treated[self.design.unit]]
+        treated = self.panel.ever_treated
+        d = self.design.of_units(treated)
+        period = self.panel.dataset["period"].values[d.time]
         rng = np.random.default_rng(NOISE_SEED)
-        kept = posterior.isel(draw=slice(None, None, max(1, posterior["sigma"].size // REALISED)))
-        y = d.center + d.scale * d.y
-        gaps = [y - did_predictive.untreated(d, named, rng) for named in did_predictive.blocks(kept, y.size)]
-        draws = np.concatenate([g @ weights.T for g in gaps])
-        return kept, draws.reshape(*kept["sigma"].shape, -1)
+        draws = realised(d, period, weights[:, treated[self.design.unit]], did_predictive.flat(posterior), rng)
+        return draws.reshape(*posterior["sigma"].shape, -1)
 
     def identified(self, by: str | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Whether the data alone, without priors, identify the att of each label, leads left out.

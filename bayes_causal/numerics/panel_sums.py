@@ -71,9 +71,7 @@ def panel_sums(z: np.ndarray, loading: np.ndarray, gap: np.ndarray, gaps: tuple[
     """
     starts = np.flatnonzero(gap == 0)
     products = _products(z, gap, gaps)
-    loadings_of = _ends_and_sums if gaps == (1,) and np.ptp(loading) == 0 else _loadings
-    x = loadings_of(z, loading, gap, starts, gaps)
-    k = loadings_of(loading[:, None], loading, gap, starts, gaps)[:, :, 0]
+    x, k = unit_loadings(z, loading, gap, gaps)
     room = CLASS_BYTES // (8 * (k.shape[1] * z.shape[1]) ** 2)
     units, classes, weights = _classes(k, most=min(MAX_CLASSES, room))
     if weights is None:
@@ -88,6 +86,15 @@ def panel_sums(z: np.ndarray, loading: np.ndarray, gap: np.ndarray, gaps: tuple[
     half = float(np.log(loading).sum())
     counts = (np.asarray(float(v)) for v in (gap.size, starts.size, half))
     return PanelSums(products, loadings, unit_products, units, pairs, *counts)
+
+
+def unit_loadings(
+    z: np.ndarray, loading: np.ndarray, gap: np.ndarray, gaps: tuple[int, ...] | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """(U, M, q) sums x of each unit's rows weighted by the loading, and (U, M) sums k of the loading itself."""
+    starts = np.flatnonzero(gap == 0)
+    of = _ends_and_sums if gaps == (1,) and np.ptp(loading) == 0 else _loadings
+    return of(z, loading, gap, starts, gaps), of(loading[:, None], loading, gap, starts, gaps)[:, :, 0]
 
 
 def product_weights(rho: Array, gaps: tuple[int, ...] | None) -> list[Array]:
