@@ -32,7 +32,10 @@ def unit_log_likelihood(d: PanelDesign, named: Named) -> np.ndarray:
 
 def untreated_mean(d: PanelDesign, named: Named, alpha: np.ndarray) -> np.ndarray:
     """(S, N) mean without effects for (S, U) unit intercepts."""
-    mean = alpha[:, d.unit] + named["gamma"][:, d.time]
+    if d.grid:
+        mean = (alpha[:, :, None] + named["gamma"][:, None, :]).reshape(len(alpha), -1)
+    else:
+        mean = alpha[:, d.unit] + named["gamma"][:, d.time]
     return mean + (named["beta"] * d.covariate_scale) @ d.covariates.T if "beta" in named else mean
 
 
@@ -44,8 +47,11 @@ def expected_alpha(d: PanelDesign, named: Named) -> np.ndarray:
 
 def residual(d: PanelDesign, named: Named) -> np.ndarray:
     """(S, N) √w (y − mean without u_i)."""
-    mean = untreated_mean(d, named, expected_alpha(d, named)) + named["coefficient"] @ d.effect.T
-    return d.sqrt_weight * (d.center + d.scale * d.y - mean)
+    r = named["coefficient"] @ d.effect.T
+    r += untreated_mean(d, named, expected_alpha(d, named))
+    np.subtract(d.center + d.scale * d.y, r, out=r)
+    r *= d.sqrt_weight
+    return r
 
 
 def draw_alpha(d: PanelDesign, named: Named, rng: np.random.Generator) -> np.ndarray:

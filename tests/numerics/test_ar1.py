@@ -58,6 +58,24 @@ def test_unit_effect_is_the_dense_conditional(rng: np.random.Generator) -> None:
             assert sd[s, u] ** 2 == pytest.approx(sigma_unit**2 - gain.sum() * sigma_unit**2, rel=1e-8)
 
 
+@pytest.mark.parametrize("length", [1, 2, 5])
+def test_units_of_one_length_take_the_short_way_to_the_dense_normal(length: int, rng: np.random.Generator) -> None:
+    """A grid without gaps is not whitened row by row; its density and intercepts are the same."""
+    gap, units = np.tile(np.r_[0, np.ones(length - 1, int)], 3), 3
+    loading = rng.uniform(0.5, 2.0, gap.size)
+    y = rng.standard_normal((4, gap.size))
+    value = ar1.unit_log_likelihood(loading * y, loading, RHO, SIGMA, SIGMA_UNIT, gap)
+    mean, _ = ar1.unit_effect(loading * y, loading, RHO, SIGMA, SIGMA_UNIT, gap)
+    for s, (rho, sigma, sigma_unit) in enumerate(zip(RHO, SIGMA, SIGMA_UNIT, strict=True)):
+        for u in range(units):
+            rows = np.arange(u * length, (u + 1) * length)
+            lag = np.abs(rows[:, None] - rows)
+            own = sigma**2 / (1 - rho**2) * np.where(lag > 0, rho ** np.maximum(lag, 1), 1.0)
+            v = own / loading[rows] / loading[rows][:, None] + sigma_unit**2
+            assert value[s, u] == pytest.approx(stats.multivariate_normal.logpdf(y[s, rows], cov=v), rel=1e-9)
+            assert mean[s, u] == pytest.approx(np.linalg.solve(v, np.full(length, sigma_unit**2)) @ y[s, rows], rel=1e-9)
+
+
 def test_whitening_undoes_the_covariance(rng: np.random.Generator) -> None:
     """Whitened rows of the Cholesky factor of the covariance are orthonormal."""
     c = ar1.carry(RHO, GAP)
