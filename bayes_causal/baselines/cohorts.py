@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -84,8 +85,9 @@ def why_not(panel: Panel, absorb: str | None) -> str:
     return ""
 
 
+@lru_cache(maxsize=2)
 def cohorts(panel: Panel, absorb: str | None, cluster: str | None) -> Cohorts:
-    """The panel as cohorts; call `why_not` first."""
+    """The panel as cohorts; call `why_not` first. Kept, as every breakdown of every method on them asks again."""
     data, observed = panel.dataset, panel.observed
     off, other = _changes(panel)
     cut = np.logical_or.accumulate(off | other, axis=1)

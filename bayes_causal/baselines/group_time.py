@@ -8,6 +8,7 @@ effects, so this is written here; tests hold it against diff-diff and against th
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -45,6 +46,7 @@ class GroupTime:
         return np.isfinite(self.value)
 
 
+@lru_cache(maxsize=1)
 def group_time(s: Cohorts, *, control_group: str, base_period: str, covariates: bool) -> GroupTime:
     """All ATT(g, t) of a panel.
 

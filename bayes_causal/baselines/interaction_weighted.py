@@ -8,6 +8,7 @@ controls. The regression is our own sparse one: dense columns of a weekly panel 
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -72,6 +73,7 @@ def sun_abraham(
     )
 
 
+@lru_cache(maxsize=1)
 def _saturated(s: Cohorts) -> tuple[SparseFit, np.ndarray, np.ndarray, np.ndarray]:
     """The regression, and of each coefficient: position of the cohort's start, event time, number of cells."""
     from scipy.sparse import csr_array

@@ -9,6 +9,7 @@ whose effects differ, τ_e mixes effects of other event times (Sun and Abraham 2
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -61,12 +62,10 @@ def event_study(
     asked = Estimand("att", by=by)
     if by not in (None, "event_time"):
         raise EstimandError(f"event_study answers overall and by event_time, not by '{by}'{closest(str(by), ['event_time'])}")
-    labels, columns = event_columns(panel, window)
-    if not (labels >= 0).any():
+    if not (panel.treated & panel.observed).any():
         return not_applicable(asked, "event_study", "no observed cell is treated", level=level, unit=panel.outcome_name)
     try:
-        fit = regress(panel, columns, [f"event_time {e}" for e in labels], cluster=cluster, vcov=vcov, k_fixef=k_fixef)
-        _identified_or_fail(panel, labels, fit)
+        labels, cells, fit = _fitted(panel, None if window is None else tuple(window), cluster, vcov, k_fixef)
     except RegressionFailed as failed:
         return not_applicable(asked, "event_study", str(failed), level=level, unit=panel.outcome_name)
     fit.extra["coefficients"] = fit.coefficients(level)
@@ -74,8 +73,19 @@ def event_study(
     shared: dict[str, Any] = {"level": level, "df": fit.df, "unit": panel.outcome_name, "extra": extra}
     if by == "event_time":
         return from_normal(fit.beta, fit.std_error, asked, "event_study", coords={"event_time": labels}, **shared)
-    share = np.where(labels >= 0, columns.sum((1, 2)), 0.0) / (panel.treated & panel.observed).sum()
+    share = np.where(labels >= 0, cells, 0.0) / (panel.treated & panel.observed).sum()
     return from_normal(*fit.combination(share), asked, "event_study", **shared)
+
+
+@lru_cache(maxsize=1)
+def _fitted(
+    panel: Panel, window: tuple[int, ...] | None, cluster: str | None, vcov: str | None, k_fixef: str
+) -> tuple[np.ndarray, np.ndarray, Regression]:
+    """Event times, their cells, and the regression, which the overall answer and the one by event time share."""
+    labels, columns = event_columns(panel, window)
+    fit = regress(panel, columns, [f"event_time {e}" for e in labels], cluster=cluster, vcov=vcov, k_fixef=k_fixef)
+    _identified_or_fail(panel, labels, fit)
+    return labels, columns.sum((1, 2)), fit
 
 
 def event_columns(panel: Panel, window: Sequence[int] | None = None) -> tuple[np.ndarray, np.ndarray]:

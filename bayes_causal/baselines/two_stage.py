@@ -9,6 +9,7 @@ solved here; tests hold it against pyfixest and the published numbers.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -64,8 +65,7 @@ def did2s(
     if reason:
         return not_applicable(asked, "did2s", reason, level=level, unit=panel.outcome_name)
     s = cohorts(panel, absorb, cluster)
-    levels = cluster_codes(panel, fixed_effects)[1]
-    first = _first_stage(s, levels)
+    first = _first_stage(s, panel, fixed_effects)
     if not first.treated.any() or not first.connected:
         reason = "no treated cell has a counterfactual"
         reason = reason if first.connected else "untreated cells fall into blocks without a common period"
@@ -118,9 +118,11 @@ class FirstStage:
         return fixed, rest, normal.shape[0] - round(float(np.trace(inverse @ normal)))
 
 
-def _first_stage(s: Cohorts, levels: np.ndarray) -> FirstStage:
+@lru_cache(maxsize=1)
+def _first_stage(s: Cohorts, panel: Panel, fixed_effects: str) -> FirstStage:
     from scipy.sparse import csr_array, hstack
 
+    levels = cluster_codes(panel, fixed_effects)[1]
     seen = ~np.isnan(s.y) & (s.w > 0)
     untreated = seen & ~s.treated
     has_level = np.isin(levels, levels[untreated.any(1)])

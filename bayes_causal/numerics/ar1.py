@@ -59,7 +59,7 @@ def unit_products(
     """
     starts = np.flatnonzero(gap == 0)
     length = gap.size // starts.size
-    if (starts == np.arange(0, gap.size, length)).all() and gap.max(initial=0) <= 1:
+    if length * starts.size == gap.size and (starts[1:] - starts[:-1] == length).all() and gap.max(initial=0) <= 1:
         return _grid_products(residual.reshape(-1, starts.size, length), loading.reshape(-1, length), rho, sigma)
     c = carry(rho, gap)
     sd = innovation_sd(rho, sigma, gap)
