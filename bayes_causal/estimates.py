@@ -137,14 +137,16 @@ class Estimate:
             "estimand": self.estimand.name,
             "scale": self.estimand.scale,
         }
+        probs = ("prob_positive", "prob_rope") + (("p_value",) if self.framework == "frequentist" else ())
+        dims = self.value.dims
+        labels = {str(k): self.table[k].broadcast_like(self.value).transpose(*dims).values for k in self.table.coords}
+        numbers = {c: self.table[c].transpose(*dims).values for c in (*COLUMNS, *probs) if c in self.table}
         rows: list[dict[str, Any]] = []
         for index in np.ndindex(*self.value.shape):
-            cell = self.table.isel(dict(zip(self.value.dims, index, strict=True)))
-            by = {str(k): _plain(v.item()) for k, v in cell.coords.items()}
-            row = shared | {"by": by} | {c: _number(cell[c].item()) for c in COLUMNS}
+            by = {k: _plain(v[index]) for k, v in labels.items()}
+            row = shared | {"by": by} | {c: _number(numbers[c][index].item()) for c in COLUMNS}
             row |= {"level": self.level, "interval_kind": self.interval_kind}
-            probs = ("prob_positive", "prob_rope") + (("p_value",) if self.framework == "frequentist" else ())
-            row |= {c: _number(cell[c].item()) if c in cell else None for c in probs}
+            row |= {c: _number(numbers[c][index].item()) if c in numbers else None for c in probs}
             # Tables that belong to the whole answer stand in its first row only.
             extra = {k: v for k, v in self.extra.items() if not rows or not isinstance(v, (list, dict, tuple))}
             rows.append(row | {"unit": self.unit, "extra": extra})
@@ -306,6 +308,11 @@ def _key(by: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
 
 
 def _plain(value: Any) -> Any:
+    """A label as JSON can write it; a date without its midnight."""
+    if isinstance(value, np.datetime64):
+        day = value.astype("datetime64[D]")
+        return str(day if day == value else value.astype("datetime64[s]"))
+    value = value.item() if isinstance(value, np.generic) else value
     if isinstance(value, (bool, int, float, str)):
         return value
     return str(value)

@@ -174,19 +174,19 @@ def _write(study: Study, answers: list[Answer], stages: Stages, folder: Path) ->
     for answer in answers:
         tree.save(answer.tree, folder / ("posterior.nc" if answer is answers[0] else f"posterior_{answer.outcome}.nc"))
     with stages("report", "writing the report"):
-        html.write(_content(study, answers, stages), folder)
-    content.save(_content(study, answers, stages), folder)
+        told = _content(study, answers, stages)
+        html.write(told, folder)
+    content.save(replace(told, manifest=_record(study, answers, stages)), folder)
 
 
 def _content(study: Study, answers: list[Answer], stages: Stages) -> RunContent:
-    from bayes_causal.inference.tree import info
     from bayes_causal.reports import tables, text
     from bayes_causal.reports.content import RunContent
 
     head = answers[0]
     checks = [c for a in answers for c in a.checks]
     rows, coefficients = tables.split_coefficients([row for a in answers for e in a.estimates for row in e.rows()])
-    record = manifest(study, head.data, [info(a.tree) for a in answers], stages)
+    record = _record(study, answers, stages)
     return RunContent(
         study=record["study"],
         verdict=text.verdict(head.estimates[0].rows()[0], checks, study.rope),
@@ -198,3 +198,10 @@ def _content(study: Study, answers: list[Answer], stages: Stages) -> RunContent:
         assumptions=[(a.name, a.sentence, a.checks) for a in head.model.assumptions()],
         coefficients=coefficients,
     )
+
+
+def _record(study: Study, answers: list[Answer], stages: Stages) -> dict[str, Any]:
+    """The manifest as of now: stages take time until the last file is written."""
+    from bayes_causal.inference.tree import info
+
+    return manifest(study, answers[0].data, [info(a.tree) for a in answers], stages)
