@@ -12,7 +12,7 @@ from bayes_causal.data.panel import Panel
 from bayes_causal.errors import EstimandError
 from bayes_causal.models.did_effects import EffectStructure
 
-BREAKDOWNS = ("group", "event_time", "cohort", "time", "unit")
+BREAKDOWNS = ("group", "arm", "event_time", "cohort", "time", "unit")
 
 
 def contraction(
@@ -22,7 +22,8 @@ def contraction(
 
     Parameters
     ----------
-    by : {"group", "event_time", "cohort", "time", "unit"}, optional
+    by : {"group", "arm", "event_time", "cohort", "time", "unit"}, optional
+        Arms are the groups of a panel that has arms.
     over : {"columns", "rows"}
         Weights on the K coefficients, or on the N rows (for realised effects).
     leads : bool
@@ -39,11 +40,12 @@ def contraction(
     EstimandError
         No such breakdown, or realised effects by group where treatments overlap: the outcome does not tell them apart.
     """
-    if by is not None and by not in BREAKDOWNS:
-        raise EstimandError(f"difference-in-differences has no effect by '{by}'; it has {', '.join(BREAKDOWNS)}")
+    here = [b for b in BREAKDOWNS if b not in ("group", "arm") or b == panel.grouping]
+    if by is not None and by not in here:
+        raise EstimandError(f"difference-in-differences has no effect by '{by}' here; it has {', '.join(here)}")
     pairs = structure.pairs
     key, labels = _labels(panel, structure, by)
-    by_pair = by in ("group", "event_time")
+    by_pair = by in ("group", "arm", "event_time")
     if over == "rows" and by_pair and pairs.row.size > np.unique(pairs.row).size:
         raise EstimandError(
             f"the realised effect by {by} does not exist here: treatments overlap, and one outcome holds their sum"
@@ -68,7 +70,7 @@ def _labels(panel: Panel, structure: EffectStructure, by: str | None) -> tuple[n
     unit, time = np.nonzero(panel.observed)
     if by is None:
         return np.zeros(pairs.row.size, int), np.zeros(1)
-    if by == "group":
+    if by in ("group", "arm"):
         key, values = pairs.group, data["group"].values
     elif by == "time":
         key, values = time[pairs.row], data["time"].values

@@ -324,7 +324,7 @@ class HierarchicalDiD:
     def effect(self, posterior: xr.Dataset, estimand: Estimand) -> xr.DataArray:
         """Draws of an estimand.
 
-        `att`: mean over treated cells of the effect of the active treatments (leads are not effects). By `group` and
+        `att`: mean over treated cells of the effect of the active treatments (leads are not effects). By `group` (`arm`) and
         `event_time`: mean over active (cell, group) pairs of that group's effect; where effects vary over event time, leads
         are shown too. By `cohort`, `time`, `unit`: mean over treated cells. `cumulative` is the sum over treated cells,
         `relative` the att over the mean counterfactual outcome of the treated cells. `realised` sets the observed outcomes
@@ -380,12 +380,12 @@ class HierarchicalDiD:
 
     def estimands(self) -> tuple[Estimand, ...]:
         """Overall first, then every breakdown along which this structure lets effects differ."""
-        grouped = self.panel.dataset.sizes["group"] > 1
+        grouping: tuple[str, ...] = (self.panel.grouping,) if self.panel.dataset.sizes["group"] > 1 else ()
         by: dict[str, tuple[str, ...]] = {
             "constant": (),
-            "group": ("group", "time"),
-            "event_time": ("event_time", *(("group",) if grouped else ()), "cohort", "time"),
-            "cohort_time": ("event_time", "cohort", *(("group",) if grouped else ()), "time"),
+            "group": (self.panel.grouping, "time"),
+            "event_time": ("event_time", *grouping, "cohort", "time"),
+            "cohort_time": ("event_time", "cohort", *grouping, "time"),
         }
         extra = (Estimand("att", "realised"), Estimand("cumulative", "mean"))
         return (self.headline, *extra, *(Estimand("att", "mean", b) for b in by[self.effects]))
