@@ -31,11 +31,13 @@ def pretrend(model: Model, tree: xr.DataTree, *, bound: float | None = None, lev
     """
     if not isinstance(model, PanelModel):
         return needs_panel("pretrend")
+    if not (model.panel.event_time[model.panel.observed] < -1).any():
+        return Check("pretrend", None, "warning", "Does not apply: no treated unit is observed two periods before its treatment.")
     with_leads, posterior = _with_leads(model, tree)
     leads = with_leads.effect(posterior, Estimand("att", "mean", "event_time"))
     leads = leads.sel(event_time=leads["event_time"] < 0)
     if not leads.sizes["event_time"]:
-        return Check("pretrend", None, "warning", "Does not apply: no treated unit is observed two periods before its treatment.")
+        return Check("pretrend", None, "warning", "Does not apply: the model's window of event times leaves no lead.")
     bound = bound or EQUIVALENT * model.panel.scale
     answer = from_draws(leads, Estimand("att", "mean", "event_time"), "leads", level=level)
     outside = ((answer.lower > 0) | (answer.upper < 0)).values

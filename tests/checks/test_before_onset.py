@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from bayes_causal.checks import before_onset
 from bayes_causal.checks.before_onset import placebo_panel, placebo_time, pretrend, selection
 from bayes_causal.data.panel import Panel
 from bayes_causal.models.hierarchical_did import HierarchicalDiD
@@ -84,10 +85,19 @@ def test_pretrend_without_never_treated_units_is_not_identified(cohorts: Callabl
     assert found.passed is None and "Not identified" in found.text and not found.blocks
 
 
-def test_pretrend_without_periods_before_does_not_apply(cohorts: Callable[..., Panel], rng: np.random.Generator) -> None:
-    model = HierarchicalDiD(cohorts([1, 1, 1, 0, 0, 0], periods=3), effect="event_time", errors="iid")
+def test_pretrend_without_periods_before_does_not_apply(cohorts: Callable[..., Panel], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seen before anything is fitted."""
+    monkeypatch.setattr(before_onset, "_refit", lambda model: pytest.fail("fitted again for leads that do not exist"))
+    for effect in ("constant", "event_time"):
+        model = HierarchicalDiD(cohorts([1, 1, 1, 0, 0, 0], periods=3), effect=effect, errors="iid")
+        found = pretrend(model, TREE)
+        assert found.passed is None and "no treated unit is observed two periods before" in found.text
+
+
+def test_pretrend_of_a_window_without_leads_says_so(cohorts: Callable[..., Panel], rng: np.random.Generator) -> None:
+    model = HierarchicalDiD(cohorts([4, 4, 0, 0]), effect="event_time", errors="iid", window=(0, 3))
     found = pretrend(model, noise_tree(model, rng))
-    assert found.passed is None and "no treated unit is observed two periods before" in found.text
+    assert found.passed is None and "window of event times leaves no lead" in found.text
 
 
 def test_no_anticipation_passes_and_anticipation_fails(good: HierarchicalDiD, good_panel: Panel) -> None:
