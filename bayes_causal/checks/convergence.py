@@ -23,8 +23,8 @@ def convergence(model: Model, tree: xr.DataTree, *, rhat: float = RHAT, ess: flo
     """
     table = parameter_table(tree)
     worst_rhat, worst_bulk, worst_tail = (
-        float(worst([r[k] for r in table])) if table else np.nan
-        for k, worst in (("rhat", np.max), ("ess_bulk", np.min), ("ess_tail", np.min))
+        float(extreme([r[k] for r in table])) if table else np.nan
+        for k, extreme in (("rhat", np.max), ("ess_bulk", np.min), ("ess_tail", np.min))
     )
     numbers: dict[str, Any] = {"max_rhat": worst_rhat, "min_ess_bulk": worst_bulk, "min_ess_tail": worst_tail, **_energy(tree)}
     failures = list(_undefined(table, tree["posterior"].sizes["chain"]))
@@ -42,7 +42,8 @@ def convergence(model: Model, tree: xr.DataTree, *, rhat: float = RHAT, ess: flo
     if failures:
         text = "; ".join(failures) + "."
         if np.isfinite(worst_rhat):
-            text += f" Worst parameter: {order[0]['parameter']}. Try more draws (and warm-up, under NUTS), or a simpler effect structure."
+            worst = order[0]["parameter"]
+            text += f" Worst parameter: {worst}. Try more draws (and warm-up, under NUTS), or a simpler effect structure."
         return Check("convergence", False, "blocking", text[0].upper() + text[1:], numbers, order)
     text = (
         f"The chains agree: R-hat at most {worst_rhat:.4f}, at least {worst_bulk:,.0f} effective draws in the bulk and "

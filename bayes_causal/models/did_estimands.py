@@ -84,6 +84,17 @@ def _labels(panel: Panel, structure: EffectStructure, by: str | None) -> tuple[n
     return key, values[used]
 
 
+def weights_without(panel: Panel, structure: EffectStructure, units: np.ndarray) -> np.ndarray:
+    """(P, K) weights that average the effect over the treated cells of all but (P, U) bool sets of units."""
+    pairs, unit = structure.pairs, np.nonzero(panel.observed)[0]
+    of_pair = sparse.csr_array(
+        (np.ones(pairs.row.size), (unit[pairs.row], np.arange(pairs.row.size))), (units.shape[1], pairs.row.size)
+    )
+    cells = (panel.observed & panel.treated).sum(1)
+    kept = (~units).astype(float)
+    return np.asarray(kept @ (of_pair @ structure.pair_columns) / (kept @ cells)[:, None])
+
+
 def treated_mean(panel: Panel, by: str | None, labels: np.ndarray) -> np.ndarray:
     """(B,) mean observed outcome of the treated cells, overall, by time, cohort or unit."""
     y = panel.dataset["outcome"].values
