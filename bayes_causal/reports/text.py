@@ -251,7 +251,7 @@ def frameworks(level_: float) -> str:
     return (
         f"A {share} credible interval holds the effect with probability {share}, given the model, its priors and these data. "
         f"A {share} confidence interval comes from a procedure that covers the true effect in {share} of repeated samples; about "
-        "this one sample it gives no probability, which is why P(effect > 0) is blank on frequentist rows."
+        "this one sample it gives no probability, which is why frequentist rows show a p-value in place of P(effect > 0)."
     )
 
 

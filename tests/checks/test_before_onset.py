@@ -11,6 +11,7 @@ import xarray as xr
 from bayes_causal.checks import before_onset
 from bayes_causal.checks.before_onset import placebo_panel, placebo_time, pretrend, selection
 from bayes_causal.data.panel import Panel
+from bayes_causal.estimates import Estimand
 from bayes_causal.models.hierarchical_did import HierarchicalDiD
 
 TREE = xr.DataTree()
@@ -59,11 +60,20 @@ def test_parallel_trends_pass_and_a_trend_fails(good: HierarchicalDiD, good_pane
 
 
 def test_no_lead_away_from_zero_is_not_yet_equivalence(good: HierarchicalDiD, good_panel: Panel) -> None:
-    """Leads known to ± 0.2 cannot rule out trends of a tenth of an sd: neither passed nor failed."""
-    found = pretrend(good, TREE)
+    """Leads known to ± 0.2 cannot rule out trends of half a small effect: neither passed nor failed."""
+    small = good_panel.replace_outcome(good_panel.dataset["outcome"].values - 0.8 * good_panel.treated)
+    found = pretrend(good.variant(panel=small), TREE)
     assert found.passed is None and not found.blocks and "cannot be ruled out" in found.text
-    assert found.numbers["bound"] == pytest.approx(0.1 * good_panel.scale)
     assert found.numbers["prob_all_within_bound"] < 0.8
+
+
+def test_the_bound_is_half_the_effect_unless_given(good: HierarchicalDiD, rng: np.random.Generator) -> None:
+    model = good.variant(effect="event_time")
+    tree = noise_tree(model, rng)
+    half = 0.5 * abs(float(model.effect(tree["posterior"].to_dataset(), Estimand()).mean()))
+    found = pretrend(model, tree)
+    assert found.numbers["bound"] == pytest.approx(half) and ", half the effect, is" in found.text
+    assert "half the effect" not in pretrend(model, tree, bound=0.3).text
 
 
 def test_a_model_with_leads_answers_from_its_own_posterior(good: HierarchicalDiD, rng: np.random.Generator) -> None:
