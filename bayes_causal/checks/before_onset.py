@@ -38,8 +38,9 @@ def pretrend(model: Model, tree: xr.DataTree, *, bound: float | None = None, lev
     leads = leads.sel(event_time=leads["event_time"] < 0)
     if not leads.sizes["event_time"]:
         return Check("pretrend", None, "warning", "Does not apply: the model's window of event times leaves no lead.")
-    asked, half = bound, EQUIVALENT * abs(float(with_leads.effect(posterior, Estimand()).mean()))
-    bound = asked or half
+    half = ", half the effect," if bound is None else ""
+    if bound is None:
+        bound = EQUIVALENT * abs(float(model.effect(tree["posterior"].to_dataset(), Estimand()).mean()))
     answer = from_draws(leads, Estimand("att", "mean", "event_time"), "leads", level=level)
     outside = ((answer.lower > 0) | (answer.upper < 0)).values
     within = float((abs(leads) < bound).all("event_time").mean())
@@ -63,7 +64,7 @@ def pretrend(model: Model, tree: xr.DataTree, *, bound: float | None = None, lev
     said = (
         f"{int(outside.sum())} of {outside.size} leads have a {level:.0%} interval without zero; the largest is "
         f"{numbers['largest_lead']:.3g} {unit} at event time {numbers['largest_lead_at']}. The probability that all lie within "
-        f"±{bound:.3g}{'' if asked else ', half the effect,'} is {within:.2f}."
+        f"±{bound:.3g}{half} is {within:.2f}."
     )
     # Of K intervals a share of 1 − level misses zero by chance; two sds above that is more than chance.
     expected = (1 - level) * outside.size

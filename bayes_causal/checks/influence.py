@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from bayes_causal.checks.base import Check
-from bayes_causal.errors import IdentificationError
+from bayes_causal.errors import IdentificationError, StudyError, closest
 from bayes_causal.estimates import Estimand, from_draws
 from bayes_causal.inference.many import draw_many
 from bayes_causal.models.base import Describes, LeavesOut, Model
@@ -42,7 +42,7 @@ def leave_one_out(
     model: Model,
     tree: xr.DataTree,
     *,
-    by: Literal["group", "cohort", "unit"] | None = None,
+    by: Literal["group", "arm", "cohort", "unit"] | None = None,
     most: int = 30,
     level: float = 0.9,
 ) -> Check:
@@ -54,12 +54,18 @@ def leave_one_out(
     Fails where an att leaves the interval of the whole by more than chance would take it if effects were alike: the sd of that
     change is the root of the difference of the posterior variances (Hausman 1978, doi:10.2307/1913827), times a normal quantile
     for as many comparisons as there are.
+
+    Raises
+    ------
+    StudyError
+        A `by` that does not exist, or a `most` below one.
     """
     if not isinstance(model, LeavesOut):
         return Check("leave_one_out", None, "info", "Does not apply: the model has no form from which units can be left out.")
     left = left_out(model, by, most)
-    if len(left.labels) < 2:
-        return Check("leave_one_out", None, "warning", f"Does not apply: {_too_few(left)}.")
+    if not left.labels:
+        text = f"Does not apply: without {left.what} {', '.join(left.needed[:5])} no effect would be identified."
+        return Check("leave_one_out", None, "warning", text)
     answer = from_draws(model.effect(tree["posterior"].to_dataset(), Estimand()), Estimand(), "whole", level=level)
     value, low, high = (float(v) for v in (answer.value, answer.lower, answer.upper))
     draws = _atts(model, tree, left.members)
@@ -96,9 +102,11 @@ def left_out(model: LeavesOut, by: str | None, most: int) -> LeftOut:
     panel = model.panel
     data, first, cells = panel.dataset, panel.first_period, (panel.treated & panel.observed).sum(1)
     cohorts = np.unique(first[panel.ever_treated])
-    by = by or ("group" if data.sizes["group"] > 1 else "cohort" if cohorts.size > 1 else "unit")
-    if by == "group":
-        what, labels = str(panel.grouping), data["group"].values
+    by = by or (panel.grouping if data.sizes["group"] > 1 else "cohort" if cohorts.size > 1 else "unit")
+    if by not in (panel.grouping, "cohort", "unit"):
+        raise StudyError(f"leave_one_out leaves out no '{by}' here{closest(by, [panel.grouping, 'cohort', 'unit'])}")
+    if by == panel.grouping:
+        what, labels = str(by), data["group"].values
         possible, members = labels.size, np.asarray(data["treatment"].values.any(1)).T
     elif by == "cohort":
         what, labels = "cohort", data["time"].values[np.searchsorted(data["period"].values, cohorts)]
@@ -107,6 +115,8 @@ def left_out(model: LeavesOut, by: str | None, most: int) -> LeftOut:
         what, treated = "unit", np.flatnonzero(panel.ever_treated)
         largest = treated[np.argsort(-cells[treated], kind="stable")[:most]]
         labels, possible, members = data["unit"].values[largest], treated.size, np.arange(first.size) == largest[:, None]
+    if most < 1:
+        raise StudyError(f"leave_one_out needs at least one {what} to leave out, and `most` is {most}")
     size = members @ cells
     order = [int(j) for j in np.argsort(-size, kind="stable")[:most]]
     kept = [j for j in order if _identified(model, ~members[j])]
@@ -196,9 +206,3 @@ def _units(left: LeftOut, k: int) -> str:
         if left.what == "unit"
         else f"the {left.members[k].sum():,} units of {left.what} {left.labels[k]}"
     )
-
-
-def _too_few(left: LeftOut) -> str:
-    if left.needed:
-        return f"without {left.what} {', '.join(left.needed[:5])} no effect would be identified"
-    return f"there is only one treated {left.what}"

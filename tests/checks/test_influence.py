@@ -14,6 +14,7 @@ from bayes_causal.checks.base import Check
 from bayes_causal.checks.influence import leaning, leave_one_out, left_out
 from bayes_causal.data.panel import Panel
 from bayes_causal.data.simulate import inject_lift, simulate_panel
+from bayes_causal.errors import StudyError
 from bayes_causal.estimates import Estimand
 from bayes_causal.inference.collapsed import Collapsed
 from bayes_causal.inference.fit import fit
@@ -145,6 +146,11 @@ def test_what_nothing_stands_without_is_not_left_out(cohorts: Callable[..., Pane
 def test_one_treated_unit_does_not_apply(cohorts: Callable[..., Panel]) -> None:
     found = checked(cohorts([3] + [0] * 8))
     assert found.passed is None and "without unit 0 no effect would be identified" in found.text
+
+
+def test_what_does_not_exist_is_refused(good: HierarchicalDiD, good_tree: xr.DataTree) -> None:
+    with pytest.raises(StudyError, match=r"leaves out no 'untis' here .*did you mean 'unit'"):
+        leave_one_out(good, good_tree, by="untis")  # type: ignore[arg-type]
 
 
 def test_a_model_that_cannot_leave_out_says_so() -> None:
