@@ -221,6 +221,8 @@ def disagreement(row: Row) -> str:
     label = glossary.method_label(row["method"])
     weights = glossary.WEIGHTS.get(row["method"])
     because = f" It {weights}." if weights else ""
+    note = (row.get("extra") or {}).get("note")
+    because += f" Here it answers another question than the headline: {note}." if note else ""
     distance = row.get("difference_in_se")
     if row.get("value") is None:
         return f"{label} does not apply here."
