@@ -70,7 +70,7 @@ BASELINES: dict[str, BaselineEntry] = {
             f"{PARALLEL}; one effect for all cells",
             "the coefficient is zero (t, clusters − 1 degrees of freedom)",
             ("att", "cumulative"),
-            ("group",),
+            ("group", "arm"),
             ("pyfixest",),
         ),
         BaselineEntry(
@@ -90,7 +90,7 @@ BASELINES: dict[str, BaselineEntry] = {
             "one two-by-two comparison a group, for groups with all four cells",
             f"{PARALLEL}; no other treatment of the same units meanwhile",
             "pre-post changes of treated and controls are equal (Welch's t)",
-            by=("group",),
+            by=("group", "arm"),
         ),
         BaselineEntry(
             "callaway_santanna",
@@ -204,7 +204,8 @@ def _ask(
         reason = f"{entry.name} answers {reports}; asked was {', '.join(map(str, asked))}"
         return [_none(panel, entry.name, asked[0], reason, level)]
     if alone:
-        breakdowns = [by for by in entry.by if by != "group" or panel.has_groups]
+        other = {"group", "arm"} - ({panel.grouping} if panel.has_groups else set())
+        breakdowns = [by for by in entry.by if by not in other]
         known = [replace(known[0], by=by) for by in dict.fromkeys([known[0].by, *breakdowns])]
     answers: list[Estimate] = []
     for estimand in known:

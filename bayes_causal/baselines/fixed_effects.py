@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 def twfe(
     panel: Panel,
     *,
-    by: Literal["group"] | None = None,
+    by: Literal["group", "arm"] | None = None,
     estimand: Literal["att", "cumulative"] = "att",
     level: float = 0.9,
     cluster: Literal["unit", "cluster"] | None = None,
@@ -41,8 +41,9 @@ def twfe(
 
     Parameters
     ----------
-    by : {"group"}, optional
-        One coefficient a group, all in one regression, nothing pooled: the effect of one more active cell of that group.
+    by : {"group", "arm"}, optional
+        What the panel calls its groups. One coefficient a group, all in one regression, nothing pooled: the effect of one
+        more active cell of that group.
     estimand : {"att", "cumulative"}
         Mean over treated cells, or its sum over them.
     cluster : {"unit", "cluster"}, optional
@@ -69,22 +70,22 @@ def twfe(
     MissingExtraError
         pyfixest is not installed.
     """
-    _refuse(by, estimand)
+    _refuse(panel, by, estimand)
     asked, treated = Estimand(estimand, by=by), panel.treated & panel.observed
     if not treated.any():
         return not_applicable(asked, "twfe", "no observed cell is treated", level=level, unit=panel.outcome_name)
     active = np.moveaxis(panel.dataset["treatment"].values, -1, 0).astype(float)
     groups = [str(g) for g in panel.dataset["group"].values]
-    columns, labels = (active, groups) if by == "group" else (active.sum(0, keepdims=True), ["treatment"])
+    columns, labels = (active, groups) if by else (active.sum(0, keepdims=True), ["treatment"])
     try:
         fit = regress(panel, columns, labels, cluster=cluster, vcov=vcov, k_fixef=k_fixef)
     except RegressionFailed as failed:
         return not_applicable(asked, "twfe", str(failed), level=level, unit=panel.outcome_name)
     fit.extra["coefficients"] = fit.coefficients(level)
     shared: dict[str, Any] = {"level": level, "df": fit.df, "unit": panel.outcome_name, "extra": fit.extra}
-    if by == "group":
+    if by:
         scale = (active * panel.observed).sum((1, 2)) if estimand == "cumulative" else np.ones(len(groups))
-        shared["coords"] = {"group": panel.dataset["group"].values}
+        shared["coords"] = {by: panel.dataset["group"].values}
         return from_normal(fit.beta * scale, fit.std_error * scale, asked, "twfe", **shared)
     if np.isnan(fit.beta[0]):
         return not_applicable(asked, "twfe", COLLINEAR, level=level, unit=panel.outcome_name)
@@ -122,8 +123,8 @@ def _few(
     }
 
 
-def _refuse(by: str | None, estimand: str) -> None:
-    if by not in (None, "group"):
-        raise EstimandError(f"twfe answers overall and by group, not by '{by}'{closest(str(by), ['group'])}")
+def _refuse(panel: Panel, by: str | None, estimand: str) -> None:
+    if by not in (None, panel.grouping):
+        raise EstimandError(f"twfe answers overall and by {panel.grouping}, not by '{by}'{closest(str(by), [panel.grouping])}")
     if estimand not in ("att", "cumulative"):
         raise EstimandError(f"twfe answers 'att' and 'cumulative', not '{estimand}'{closest(estimand, ['att', 'cumulative'])}")

@@ -54,7 +54,7 @@ class Comparison:
 def did_2x2(
     panel: Panel,
     *,
-    by: Literal["group"] | None = None,
+    by: Literal["group", "arm"] | None = None,
     level: float = 0.9,
     control: Literal["never", "not_in_window"] = "never",
     pre_periods: int | None = None,
@@ -64,8 +64,8 @@ def did_2x2(
 
     Parameters
     ----------
-    by : {"group"}, optional
-        One value a group, None for groups that fail the gate.
+    by : {"group", "arm"}, optional
+        What the panel calls its groups. One value a group, None for groups that fail the gate.
     control : {"never", "not_in_window"}
         Units never treated by anything, or units without treatment from the first pre-period to the group's end.
     pre_periods : int, optional
@@ -85,7 +85,7 @@ def did_2x2(
         A `by`, `control` or `pre_periods` that does not exist.
     """
     asked = Estimand("att", by=by)
-    _refuse(by, control, pre_periods)
+    _refuse(panel, by, control, pre_periods)
     name, codes = cluster_codes(panel, cluster)
     found = [_compare(panel, j, control, pre_periods) for j in range(panel.dataset.sizes["group"])]
     found = [_clustered(c, codes) if name == "cluster" else c for c in found]
@@ -95,7 +95,7 @@ def did_2x2(
     if not valid:
         reason = f"no group has all four cells: {found[0].facts['group']}: {found[0].facts['reason']}"
         return not_applicable(asked, "did_2x2", reason, level=level, unit=panel.outcome_name)
-    if by == "group":
+    if by:
         return _by_group(panel, asked, found, level, extra)
     cells = np.array([c.cells for c in valid], float)
     share = cells / cells.sum()
@@ -117,7 +117,7 @@ def _by_group(panel: Panel, asked: Estimand, found: list[Comparison], level: flo
     value, se, df = (np.array(x, float) for x in zip(*((c.value, np.sqrt(c.variance), c.df) for c in found), strict=True))
     q = t.ppf((1 + level) / 2, df)
     ends: dict[str, Any] = {"lower": value - q * se, "upper": value + q * se, "p_value": 2 * t.sf(np.abs(value / se), df)}
-    coords = {"group": panel.dataset["group"].values}
+    coords = {str(asked.by): panel.dataset["group"].values}
     return from_normal(value, se, asked, "did_2x2", coords=coords, level=level, unit=panel.outcome_name, extra=extra, **ends)
 
 
@@ -240,9 +240,9 @@ def _label(value: Any) -> str:
     return str(value)[:10] if isinstance(value, np.datetime64) else str(value)
 
 
-def _refuse(by: str | None, control: str, pre_periods: int | None) -> None:
-    if by not in (None, "group"):
-        raise EstimandError(f"did_2x2 answers overall and by group, not by '{by}'{closest(str(by), ['group'])}")
+def _refuse(panel: Panel, by: str | None, control: str, pre_periods: int | None) -> None:
+    if by not in (None, panel.grouping):
+        raise EstimandError(f"did_2x2 answers overall and by {panel.grouping}, not by '{by}'{closest(str(by), [panel.grouping])}")
     if control not in CONTROLS:
         raise EstimandError(f"control '{control}' does not exist{closest(control, CONTROLS)}")
     if pre_periods is not None and pre_periods < 1:

@@ -17,7 +17,7 @@ from bayes_causal.inference.tree import dataset
 from bayes_causal.models.base import Describes, Model, PanelModel
 
 REFIT = Collapsed(draws=500, chains=4)
-EQUIVALENT, SURE = 0.1, 0.8
+EQUIVALENT, SURE = 0.5, 0.8
 FEWEST_CONTROLS = 5
 DIP, EARLIER = 3, 9
 SEED = 20_211_105
@@ -27,16 +27,20 @@ def pretrend(model: Model, tree: xr.DataTree, *, bound: float | None = None, lev
     """Posterior of the leads: effects before the treatment, which parallel trends say are zero.
 
     A model without leads is fitted again with them. The equivalence statement is the posterior probability that every lead
-    lies within `bound` units of the outcome, by default a tenth of the sd of untreated cells.
+    lies within `bound` units of the outcome, by default half the att: trends that could make up that much of it.
     """
     if not isinstance(model, PanelModel):
         return needs_panel("pretrend")
+    if not (model.panel.event_time[model.panel.observed] < -1).any():
+        return Check("pretrend", None, "warning", "Does not apply: no treated unit is observed two periods before its treatment.")
     with_leads, posterior = _with_leads(model, tree)
     leads = with_leads.effect(posterior, Estimand("att", "mean", "event_time"))
     leads = leads.sel(event_time=leads["event_time"] < 0)
     if not leads.sizes["event_time"]:
-        return Check("pretrend", None, "warning", "Does not apply: no treated unit is observed two periods before its treatment.")
-    bound = bound or EQUIVALENT * model.panel.scale
+        return Check("pretrend", None, "warning", "Does not apply: the model's window of event times leaves no lead.")
+    half = ", half the effect," if bound is None else ""
+    if bound is None:
+        bound = EQUIVALENT * abs(float(model.effect(tree["posterior"].to_dataset(), Estimand()).mean()))
     answer = from_draws(leads, Estimand("att", "mean", "event_time"), "leads", level=level)
     outside = ((answer.lower > 0) | (answer.upper < 0)).values
     within = float((abs(leads) < bound).all("event_time").mean())
@@ -60,7 +64,7 @@ def pretrend(model: Model, tree: xr.DataTree, *, bound: float | None = None, lev
     said = (
         f"{int(outside.sum())} of {outside.size} leads have a {level:.0%} interval without zero; the largest is "
         f"{numbers['largest_lead']:.3g} {unit} at event time {numbers['largest_lead_at']}. The probability that all lie within "
-        f"±{bound:.3g} is {within:.2f}."
+        f"±{bound:.3g}{half} is {within:.2f}."
     )
     # Of K intervals a share of 1 − level misses zero by chance; two sds above that is more than chance.
     expected = (1 - level) * outside.size
@@ -68,7 +72,7 @@ def pretrend(model: Model, tree: xr.DataTree, *, bound: float | None = None, lev
         text = f"Treated units moved differently before the treatment. {said}"
         return Check("pretrend", False, "warning", text, numbers, table)
     if within >= SURE:
-        text = f"No sign of different trends before the treatment, and large ones can be ruled out. {said}"
+        text = f"No sign of different trends before the treatment, and ones beyond the bound are unlikely. {said}"
         return Check("pretrend", True, "warning", text, numbers, table)
     text = f"No lead stands out, but trends larger than the bound cannot be ruled out. {said}"
     return Check("pretrend", None, "warning", text, numbers, table)

@@ -43,6 +43,7 @@ CHECKS: dict[str, CheckEntry] = {
         CheckEntry("pretrend", "before_onset", ("panel",), "did treated units move differently before the treatment?"),
         CheckEntry("placebo_time", "before_onset", ("panel",), "does a treatment that came too early have an effect?"),
         CheckEntry("selection", "before_onset", ("panel",), "were units chosen on their past?"),
+        CheckEntry("leave_one_out", "influence", ("panel",), "does the answer hang on one group, cohort or unit?"),
         CheckEntry("twfe_weights", "design", ("panel",), "how does a two-way fixed effects regression weigh effects?"),
         CheckEntry("overlap", "design", ("panel",), "how far do treatments overlap?"),
         CheckEntry("few_clusters", "design", ("panel",), "are there enough clusters for the frequentist rows?"),

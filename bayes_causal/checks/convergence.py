@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -21,14 +22,15 @@ def convergence(model: Model, tree: xr.DataTree, *, rhat: float = RHAT, ess: flo
     More than 1 divergent draw in 1,000, or an E-BFMI below 0.3 (Betancourt 2016, arXiv:1604.00695), fails too.
     """
     table = parameter_table(tree)
-    worst_rhat = max((r["rhat"] for r in table), default=np.nan)
-    worst_bulk = min((r["ess_bulk"] for r in table), default=np.nan)
-    worst_tail = min((r["ess_tail"] for r in table), default=np.nan)
+    worst_rhat, worst_bulk, worst_tail = (
+        float(extreme([r[k] for r in table])) if table else np.nan
+        for k, extreme in (("rhat", np.max), ("ess_bulk", np.min), ("ess_tail", np.min))
+    )
     numbers: dict[str, Any] = {"max_rhat": worst_rhat, "min_ess_bulk": worst_bulk, "min_ess_tail": worst_tail, **_energy(tree)}
-    failures = []
-    if not worst_rhat < rhat:
+    failures = list(_undefined(table, tree["posterior"].sizes["chain"]))
+    if worst_rhat >= rhat:
         failures.append(f"R-hat reaches {worst_rhat:.3f} (limit {rhat}): the chains have not mixed")
-    if not min(worst_bulk, worst_tail) > ess:
+    if np.isfinite([worst_bulk, worst_tail]).all() and not min(worst_bulk, worst_tail) > ess:
         failures.append(
             f"only {min(worst_bulk, worst_tail):.0f} effective draws for the worst parameter (at least {ess:.0f} needed)"
         )
@@ -36,13 +38,12 @@ def convergence(model: Model, tree: xr.DataTree, *, rhat: float = RHAT, ess: flo
         failures.append(f"{numbers['divergences']:.0f} divergent draws: part of the posterior was not reached")
     if numbers.get("min_ebfmi", 1.0) < EBFMI:
         failures.append(f"E-BFMI is {numbers['min_ebfmi']:.2f} (limit {EBFMI}): the energy does not mix")
-    order = sorted(table, key=lambda r: (-r["rhat"], r["ess_bulk"]))[:SHOWN]
+    order = sorted(table, key=lambda r: (-np.nan_to_num(r["rhat"], nan=np.inf), r["ess_bulk"]))[:SHOWN]
     if failures:
-        worst = order[0]["parameter"] if order else "none"
-        text = (
-            "; ".join(failures)
-            + f". Worst parameter: {worst}. Try more draws (and warm-up, under NUTS), or a simpler effect structure."
-        )
+        text = "; ".join(failures) + "."
+        if np.isfinite(worst_rhat):
+            worst = order[0]["parameter"]
+            text += f" Worst parameter: {worst}. Try more draws (and warm-up, under NUTS), or a simpler effect structure."
         return Check("convergence", False, "blocking", text[0].upper() + text[1:], numbers, order)
     text = (
         f"The chains agree: R-hat at most {worst_rhat:.4f}, at least {worst_bulk:,.0f} effective draws in the bulk and "
@@ -51,6 +52,16 @@ def convergence(model: Model, tree: xr.DataTree, *, rhat: float = RHAT, ess: flo
         + "."
     )
     return Check("convergence", True, "blocking", text, numbers, order)
+
+
+def _undefined(table: list[dict[str, Any]], chains: int) -> Iterator[str]:
+    """Why R-hat says nothing: there is one chain, nothing moved, or draws are no numbers."""
+    if not table:
+        yield "every draw is the same: no parameter was sampled"
+    elif chains < 2:
+        yield "there is one chain, and R-hat compares chains: nothing shows that another would agree; set engine.chains to 4"
+    elif lost := [r["parameter"] for r in table if np.isnan(r["rhat"])]:
+        yield f"draws of {', '.join(lost[:3])}{', …' if len(lost) > 3 else ''} are not numbers: the sampler broke off"
 
 
 def parameter_table(tree: xr.DataTree) -> list[dict[str, Any]]:
@@ -62,7 +73,7 @@ def parameter_table(tree: xr.DataTree) -> list[dict[str, Any]]:
         x = variable.transpose("chain", "draw", ...)
         dims = x.dims[2:]
         flat = x.values.reshape(*x.shape[:2], -1).transpose(2, 0, 1)
-        moving = np.flatnonzero(np.ptp(flat.reshape(flat.shape[0], -1), axis=1) > 0)
+        moving = np.flatnonzero(np.ptp(flat.reshape(flat.shape[0], -1), axis=1) != 0)
         if not moving.size:
             continue
         flat = flat[moving]

@@ -25,19 +25,20 @@ def identification(model: Model, tree: xr.DataTree) -> Check:
     if not isinstance(model, PanelModel):
         return needs_panel("identification")
     _, overall = model.identified()
-    labels, by_group = model.identified("group")
+    what = model.panel.grouping
+    labels, by_group = model.identified(what)
     lost = [str(g) for g, seen in zip(labels, by_group, strict=True) if not seen]
     numbers = {"overall": float(overall[0]), "groups": len(labels), "groups_not_identified": len(lost)}
     if overall[0] and not lost:
-        return Check("identification", True, "warning", "The data identify the average effect and every group's own.", numbers)
+        return Check("identification", True, "warning", f"The data identify the average effect and every {what}'s own.", numbers)
     which = (
         ""
         if not lost
-        else f"groups {', '.join(lost[:8])}{', …' if len(lost) > 8 else ''} have no effect of their own in the data"
+        else f"{what}s {', '.join(lost[:8])}{', …' if len(lost) > 8 else ''} have no effect of their own in the data"
     )
-    whole = "" if overall[0] else "the average effect leans on the prior through groups that the data do not identify"
+    whole = "" if overall[0] else f"the average effect leans on the prior through {what}s that the data do not identify"
     text = "; ".join(w for w in (whole, which) if w)
-    text = f"{text[0].upper()}{text[1:]}: their cells coincide with unit, time or other groups' effects. The prior pools them."
+    text = f"{text[0].upper()}{text[1:]}: their cells coincide with unit, time or other {what}s' effects. The prior pools them."
     return Check("identification", False, "warning", text, numbers)
 
 

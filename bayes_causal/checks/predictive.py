@@ -44,7 +44,16 @@ def posterior_predictive(model: Model, tree: xr.DataTree) -> Check:
     if not off:
         text = f"Replicated data look like the observed ones in all {len(table)} statistics ({', '.join(drawn)})."
         return Check("posterior_predictive", True, "warning", text, numbers, table)
-    text = f"The model's own data differ from the observed ones in: {', '.join(off)}. The table shows by how much."
+    shown = "; ".join(
+        f"{r['statistic']} {r['observed']:.3g} (in replicated data {r['replicated_low']:.3g} to {r['replicated_high']:.3g})"
+        for r in table
+        if r["statistic"] in off
+    )
+    noise = "autocorrelation within units" in off
+    matters = (
+        "the interval of the effect may be too narrow or too wide" if noise else "ask whether effects could work through that"
+    )
+    text = f"The observed data have what the model's own do not: {shown}. An average effect can be right all the same; {matters}."
     return Check("posterior_predictive", False, "warning", text, numbers, table)
 
 
@@ -83,9 +92,9 @@ def prior_predictive(model: Model, tree: xr.DataTree) -> Check:
     distance = abs(float(posterior.value - prior.value)) / float(prior.std_error)
     numbers["distance_in_prior_sd"] = distance
     low, high = numbers["prior_lower"], numbers["prior_upper"]
-    span = f"Before the data, the model held effects from {low:.3g} to {high:.3g} {unit} possible"
+    span = f"Before the data, the model put 90% on effects between {low:.3g} and {high:.3g} {unit}"
     if distance > 3:
-        text = f"{span} (90%); the posterior mean lies {distance:.1f} prior sds away: the prior and the data disagree."
+        text = f"{span}; the posterior mean lies {distance:.1f} prior sds away: the prior and the data disagree."
         return Check("prior_predictive", False, "warning", text, numbers)
-    text = f"{span} (90%). The data reduced that sd by {numbers['shrinkage_of_sd']:.0%}."
+    text = f"{span}. The data reduced the sd by {numbers['shrinkage_of_sd']:.0%}."
     return Check("prior_predictive", True, "info", text, numbers)

@@ -49,13 +49,20 @@ def _treatment(read: Rows) -> Treatment:
         return treatment, groups
     if declared.cohort is not None:
         return _from_cohort(read)
-    active = read.numbers["treatment"] == 1
+    active = _under_an_arm(read) if declared.arms is not None else read.numbers["treatment"] == 1
     if declared.campaign_rows:
         active &= read.numbers["post"] == 1
     codes, groups = _row_groups(read, active)
     shape = (len(unit.values), len(time.values), len(groups))
     treatment = treatments.from_rows(unit.codes, time.codes, codes, active, shape)
     return treatments.carry_forward(treatment, _present(unit, time)), groups
+
+
+def _under_an_arm(read: Rows) -> np.ndarray:
+    """Rows under an arm: those without the one value that means untreated."""
+    active, found = validate.under_an_arm(read.labels["arms"])
+    read.problems += found
+    return active
 
 
 def _present(unit: Labels, time: Labels) -> np.ndarray:
@@ -67,7 +74,7 @@ def _present(unit: Labels, time: Labels) -> np.ndarray:
 
 def _row_groups(read: Rows, active: np.ndarray) -> Treatment:
     """Position of each row's group, and the labels of the groups that are ever active."""
-    group, unit = read.labels.get("group"), read.labels["unit"]
+    group, unit = read.labels.get("arms", read.labels.get("group")), read.labels["unit"]
     if group is None or not active.any():
         return np.zeros(len(active), np.int64), np.array([read.declared.single_group])
     read.problems += validate.no_nulls_where(group, active, "group", "every treated row")
@@ -177,8 +184,9 @@ def _attrs(declared: Declaration, groups: np.ndarray) -> dict[str, Any]:
         "time": declared.time,
         "outcome": declared.outcome,
         "treatment": declared.roles.get("treatment") or declared.cohort,
+        "arms": declared.arms,
         "group": declared.group,
-        "has_groups": declared.group is not None or groups.tolist() != [declared.single_group],
+        "has_groups": declared.group is not None or declared.arms is not None or groups.tolist() != [declared.single_group],
     }
 
 

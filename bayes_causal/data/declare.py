@@ -19,7 +19,7 @@ class Declaration:
 
     Parameters
     ----------
-    unit, time, outcome, treatment, group, cohort, weights, cluster : str, optional
+    unit, time, outcome, treatment, arms, group, cohort, weights, cluster : str, optional
         Names of columns.
     exposures : table, optional
         Rows (unit, group, start, end), instead of a treatment column.
@@ -46,6 +46,7 @@ class Declaration:
     pre: Sequence[Any] | None = None
     post: Sequence[Any] | None = None
     terms: str | None = None
+    arms: str | None = None
 
     @property
     def campaign_rows(self) -> bool:
@@ -59,13 +60,13 @@ class Declaration:
         if self.campaign_rows:
             shared |= {"group": self.group, "treatment": self.treatment or "treated", "post": POST}
         elif self.exposures is None:
-            shared |= {"treatment": self.treatment, "cohort": self.cohort, "group": self.group}
+            shared |= {"treatment": self.treatment, "arms": self.arms, "cohort": self.cohort, "group": self.group}
         return shared | {"weights": self.weights, "cluster": self.cluster}
 
     @property
     def single_group(self) -> str:
         """The name of the one group, where no group is declared."""
-        return self.treatment or self.cohort or "exposure"
+        return self.treatment or self.arms or self.cohort or "exposure"
 
     def problems(self) -> list[str]:
         """Everything wrong with the declaration itself."""
@@ -87,16 +88,22 @@ class Declaration:
         ]
 
     def _treatment_problems(self) -> list[str]:
-        given = [name for name in ("treatment", "exposures", "cohort") if getattr(self, name) is not None]
+        given = [name for name in ("treatment", "arms", "exposures", "cohort") if getattr(self, name) is not None]
         if self.campaign_rows:
             extra = [name for name in given if name != "treatment"]
             return [f"layout campaign_rows says who is treated when, so {extra[0]} is not taken beside it"] if extra else []
         if not given:
             return [
-                "nothing says who is treated when: give one of treatment (a 0/1 column), cohort (first treated time) or "
-                "exposures (a table)"
+                "nothing says who is treated when: give one of treatment (a 0/1 column), arms (a column of several treatments), "
+                "cohort (first treated time) or exposures (a table)"
             ]
-        return [f"{' and '.join(given)} both say who is treated when: give one of them"] if len(given) > 1 else []
+        both = f"{' and '.join(given)} both say who is treated when: give one of them"
+        problems = (
+            [f"{both}; what treated rows are treated with is `group`" if "arms" in given else both] if len(given) > 1 else []
+        )
+        if self.arms is not None and self.group is not None:
+            problems.append("arms and group both say which treatment it is: leave one of them out")
+        return problems
 
     def _layout_problems(self) -> list[str]:
         if self.layout is not None and self.layout not in LAYOUTS:

@@ -18,6 +18,7 @@ COLUMN_KEYS = (
     "unit",
     "time",
     "treatment",
+    "arms",
     "group",
     "cohort",
     "covariates",
@@ -66,7 +67,7 @@ def load_panel(keys: Mapping[str, Any], base: str | Path, outcome: str | None = 
     declared = _declared(given, columns, outcome)
     if "exposures" in given:
         exposures = _exposures(given["exposures"], Path(base))
-    if (exposures is not None and not {"treatment", "cohort", "layout"} & set(declared)) or "exposures" in given:
+    if (exposures is not None and not {"treatment", "arms", "cohort", "layout"} & set(declared)) or "exposures" in given:
         declared["exposures"] = exposures
         if "where" in given:
             declared["exposures"] = _reached(exposures, table, declared)
@@ -104,9 +105,11 @@ def _declared(given: Mapping[str, Any], columns: dict[str, Any], outcome: str | 
     declared = columns | {key: given[key] for key in COLUMN_KEYS if key in given}
     if "covariates" in declared and isinstance(declared["covariates"], str):
         declared["covariates"] = [declared["covariates"]]
-    for other in ("cohort", "exposures", "layout"):
+    for other in ("arms", "cohort", "exposures", "layout"):
         if other in given and "treatment" not in given:
             declared.pop("treatment", None)
+    if "arms" in given and "group" not in given:
+        declared.pop("group", None)
     several = given.get("outcomes", ())
     declared["outcome"] = outcome or given.get("outcome") or (several[0] if several else columns.get("outcome"))
     missing = [key for key in ("unit", "time", "outcome") if not declared.get(key)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import xarray as xr
@@ -40,7 +40,7 @@ class Panel:
         - ``cluster`` (unit), absent where none was given.
         - ``period`` (time) int64, time in steps of its own frequency, from 0.
 
-        Attributes unit, time, outcome, treatment and group hold the names of the columns.
+        Attributes unit, time, outcome, treatment, arms and group hold the names of the columns.
     """
 
     dataset: xr.Dataset
@@ -64,6 +64,7 @@ class Panel:
         pre: Sequence[Any] | None = None,
         post: Sequence[Any] | None = None,
         terms: str | None = None,
+        arms: str | None = None,
     ) -> Panel:
         """A panel from a table with one row per unit and time.
 
@@ -74,7 +75,7 @@ class Panel:
         unit, time, outcome : str
             Columns. Times are numbers or dates. A missing outcome is a missing cell.
         treatment : str, optional
-            Column of 0 and 1, 1 while the unit is treated. One of `treatment`, `cohort` and `exposures` is needed.
+            Column of 0 and 1, 1 while the unit is treated. One of `treatment`, `arms`, `cohort` and `exposures` is needed.
         group : str, optional
             Column saying which treatment it is, read on treated rows only; or the group column of `exposures`.
         exposures : table, optional
@@ -96,6 +97,10 @@ class Panel:
             First and last; rows outside are dropped and counted. A gap between them is allowed.
         terms : str, optional
             Right-hand side of a formula (formulaic) whose columns become covariates, as ``"income + log(size)"``.
+        arms : str, optional
+            Column saying which of several treatments the unit is under, one of them at a time. Exactly one of its values is
+            untreated: missing (or empty text), 0, or one of the words none, control and untreated, in any case. Every other
+            value is an arm, and arms are the groups of the panel.
 
         Raises
         ------
@@ -117,6 +122,7 @@ class Panel:
             pre,
             post,
             terms,
+            arms,
         )
         return cls(build(frame, declared))
 
@@ -169,6 +175,11 @@ class Panel:
     def has_groups(self) -> bool:
         """True where a group column, or exposures with groups, were given."""
         return bool(self.dataset.attrs["has_groups"])
+
+    @property
+    def grouping(self) -> Literal["group", "arm"]:
+        """What the groups are called in results: arm where one column named several treatments."""
+        return "arm" if self.dataset.attrs.get("arms") else "group"
 
     @cached_property
     def center(self) -> float:
@@ -277,7 +288,7 @@ class Panel:
 
     def __repr__(self) -> str:
         c, names = self.counts, self.dataset.attrs
-        groups = f" in {self.dataset.sizes['group']} groups" if self.has_groups else ""
+        groups = f" in {self.dataset.sizes['group']} {self.grouping}s" if self.has_groups else ""
         missing = f", {c['missing_cells']:,} cells missing" if c["missing_cells"] else ""
         return (
             f"<Panel '{names['outcome']}': {c['units']:,} units ({names['unit']}) x {c['periods']:,} periods ({names['time']}), "

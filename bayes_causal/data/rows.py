@@ -78,7 +78,7 @@ def _missing(declared: Declaration, variables: list[str], columns: list[str]) ->
 def _read_role(read: Rows, role: str, name: str) -> None:
     column = read.data[name]
     dated = role == "cohort" and "time" in read.labels and read.labels["time"].kind == "M"
-    if role in ("unit", "time", "group", "cluster") or dated:
+    if role in ("unit", "time", "arms", "group", "cluster") or dated:
         labelled, found = labels(column, role)
         if labelled is not None:
             read.labels[role] = labelled

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from bayes_causal.data.calendar import looks_like_dates
-from bayes_causal.data.columns import WORDS, Labels, rows, some
+from bayes_causal.data.columns import WORDS, Labels, rows, show, some
 
 SHARED = ({"unit", "group"}, {"cohort", "group"})
+UNTREATED = ("0", "none", "control", "untreated")
 
 
 def no_nulls(column: Labels, role: str) -> list[str]:
@@ -72,6 +73,29 @@ def binary(values: np.ndarray, name: str, role: str) -> list[str]:
         hint = "; a column of first treated times is declared as `cohort`" if (other > 1).all() and other.size > 1 else ""
         problems.append(f"{role} column '{name}' must be 0 or 1, and {rows(bad)} hold {some(other)}{hint}")
     return problems
+
+
+def under_an_arm(column: Labels) -> tuple[np.ndarray, list[str]]:
+    """(N,) bool: rows of an arms column under an arm; and a problem unless exactly one value means untreated.
+
+    Missing and empty text count as one value.
+    """
+    if column.kind == "M":
+        return np.zeros(len(column.codes), bool), [
+            f"arms column '{column.name}' holds dates: a column of first treated times is declared as `cohort`"
+        ]
+    text = np.array([str(v).strip().lower() for v in column.values] + [""])
+    zero = column.values == 0 if column.kind in "if" else np.isin(text[:-1], UNTREATED)
+    absent, named = text[column.codes] == "", np.flatnonzero(zero)
+    found = [f"{show(column.values[k])} in {rows(column.codes == k)}" for k in named]
+    found += [f"missing in {rows(absent)}"] if absent.any() else []
+    if len(found) == 1:
+        return ~absent & ~np.isin(column.codes, named), []
+    what = "; ".join(found) if found else f"none, but {some(column.values)}"
+    return np.zeros(len(column.codes), bool), [
+        f"arms column '{column.name}' must have exactly one value that means untreated (missing, {', '.join(UNTREATED)}), and "
+        f"has {what}: write all untreated rows in one way, and leave out rows whose arm is unknown"
+    ]
 
 
 def positive(values: np.ndarray, needed: np.ndarray, name: str) -> list[str]:

@@ -29,7 +29,7 @@ def estimate(
     name : str or Estimand, optional
         "att", "cumulative", "relative", ...; the model's headline if left out.
     by : str, optional
-        "group", "event_time", "cohort", "time", "unit", ...
+        "group" ("arm" where the panel has arms), "event_time", "cohort", "time", "unit", ...
     scale : {"mean", "realised"}, optional
         The model's headline scale if left out.
     level : float

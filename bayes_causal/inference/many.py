@@ -133,6 +133,25 @@ def sample_many(form: LinearGaussian, sums: PanelSums, *, seed: int, draws: int)
     return ManyDraws(sites, k_hat, fraction)
 
 
+def draw_many(form: LinearGaussian, t: np.ndarray, *, seed: int) -> dict[str, np.ndarray]:
+    """Sites (P, S, ...) of P problems that share blocks, at the same hyperparameters: exact given these.
+
+    Parameters
+    ----------
+    form : LinearGaussian
+        Its sums have a leading axis of P on every array.
+    t : (S, n) probits of the hyperparameters
+    seed : int
+        The problems share their random numbers too, so that differences between them are precise.
+    """
+    problems = form.sums.rows.size
+    with jax.enable_x64(True):
+        keys = np.asarray(jax.random.split(jax.random.PRNGKey(seed), t.shape[0]))
+        shared = (np.broadcast_to(v, (problems, *v.shape)) for v in (t, keys))
+        sites: dict[str, np.ndarray] = _in_chunks(programs(form).many_draw, jax.tree.map(jnp.asarray, form.sums), *shared)
+    return sites
+
+
 def proofs(log_weight: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(P, S) smoothed weights, (P,) Pareto shapes and (P,) effective fractions of (P, S) log weights."""
     weights, k_hat, fraction = zip(*map(importance, log_weight), strict=True)

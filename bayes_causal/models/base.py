@@ -156,3 +156,20 @@ class PanelModel(Model, Collapsible, Natural, Protocol):
     def leads_identified(self) -> bool:
         """Whether the data alone identify the trend before onset."""
         ...
+
+
+@runtime_checkable
+class LeavesOut(PanelModel, Protocol):
+    """A model of a panel that can leave units out cheaply: the rest of the posterior is exact given the hyperparameters."""
+
+    def collapsed(self, outcome: np.ndarray | None = None, without: np.ndarray | None = None) -> LinearGaussian:
+        """The collapsed form; with (P, U) bool sets of units, the sums of the whole and without each set, stacked."""
+        ...
+
+    def probits(self, form: LinearGaussian, posterior: xr.Dataset) -> np.ndarray:
+        """(S, n) probits of the form's hyperparameters from their posterior draws."""
+        ...
+
+    def att_without(self, sites: Mapping[str, np.ndarray], units: np.ndarray) -> np.ndarray:
+        """(P, S) draws of the att over all but (P, U) bool sets of units, from sites (P, S, ...)."""
+        ...

@@ -60,7 +60,7 @@ MODELS: dict[str, ModelEntry] = {
             "difference-in-differences",
             "parallel trends given covariates; no anticipation; no interference between units; selection on levels only",
             ("att", "cumulative", "relative"),
-            ("group", "event_time", "cohort", "time", "unit"),
+            ("group", "arm", "event_time", "cohort", "time", "unit"),
         ),
     )
 }

@@ -12,7 +12,7 @@ from bayes_causal.data.panel import Panel
 from bayes_causal.errors import EstimandError
 from bayes_causal.models.did_effects import EffectStructure
 
-BREAKDOWNS = ("group", "event_time", "cohort", "time", "unit")
+BREAKDOWNS = ("group", "arm", "event_time", "cohort", "time", "unit")
 
 
 def contraction(
@@ -22,7 +22,8 @@ def contraction(
 
     Parameters
     ----------
-    by : {"group", "event_time", "cohort", "time", "unit"}, optional
+    by : {"group", "arm", "event_time", "cohort", "time", "unit"}, optional
+        Arms are the groups of a panel that has arms.
     over : {"columns", "rows"}
         Weights on the K coefficients, or on the N rows (for realised effects).
     leads : bool
@@ -39,11 +40,12 @@ def contraction(
     EstimandError
         No such breakdown, or realised effects by group where treatments overlap: the outcome does not tell them apart.
     """
-    if by is not None and by not in BREAKDOWNS:
-        raise EstimandError(f"difference-in-differences has no effect by '{by}'; it has {', '.join(BREAKDOWNS)}")
+    here = [b for b in BREAKDOWNS if b not in ("group", "arm") or b == panel.grouping]
+    if by is not None and by not in here:
+        raise EstimandError(f"difference-in-differences has no effect by '{by}' here; it has {', '.join(here)}")
     pairs = structure.pairs
     key, labels = _labels(panel, structure, by)
-    by_pair = by in ("group", "event_time")
+    by_pair = by in ("group", "arm", "event_time")
     if over == "rows" and by_pair and pairs.row.size > np.unique(pairs.row).size:
         raise EstimandError(
             f"the realised effect by {by} does not exist here: treatments overlap, and one outcome holds their sum"
@@ -68,7 +70,7 @@ def _labels(panel: Panel, structure: EffectStructure, by: str | None) -> tuple[n
     unit, time = np.nonzero(panel.observed)
     if by is None:
         return np.zeros(pairs.row.size, int), np.zeros(1)
-    if by == "group":
+    if by in ("group", "arm"):
         key, values = pairs.group, data["group"].values
     elif by == "time":
         key, values = time[pairs.row], data["time"].values
@@ -80,6 +82,17 @@ def _labels(panel: Panel, structure: EffectStructure, by: str | None) -> tuple[n
         values, key = np.unique(np.minimum(pairs.event, structure.last), return_inverse=True)
     used, key = np.unique(key, return_inverse=True)
     return key, values[used]
+
+
+def weights_without(panel: Panel, structure: EffectStructure, units: np.ndarray) -> np.ndarray:
+    """(P, K) weights that average the effect over the treated cells of all but (P, U) bool sets of units."""
+    pairs, unit = structure.pairs, np.nonzero(panel.observed)[0]
+    of_pair = sparse.csr_array(
+        (np.ones(pairs.row.size), (unit[pairs.row], np.arange(pairs.row.size))), (units.shape[1], pairs.row.size)
+    )
+    cells = (panel.observed & panel.treated).sum(1)
+    kept = (~units).astype(float)
+    return np.asarray(kept @ (of_pair @ structure.pair_columns) / (kept @ cells)[:, None])
 
 
 def treated_mean(panel: Panel, by: str | None, labels: np.ndarray) -> np.ndarray:

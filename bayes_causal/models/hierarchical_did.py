@@ -28,7 +28,7 @@ from bayes_causal.estimates import Estimand
 from bayes_causal.models import did_predictive
 from bayes_causal.models.base import Assumption
 from bayes_causal.models.did_effects import STRUCTURES, ConstantEffect, EffectStructure
-from bayes_causal.models.did_estimands import contraction, panel_summary, treated_mean
+from bayes_causal.models.did_estimands import contraction, panel_summary, treated_mean, weights_without
 from bayes_causal.models.did_realised import realised
 from bayes_causal.models.panel_design import PanelDesign, in_row_space, panel_design, within_gram
 
@@ -243,13 +243,14 @@ class HierarchicalDiD:
             pm.Normal("y", expected, sd, observed=d.y, dims="row")
         return model
 
-    def collapsed(self, outcome: np.ndarray | None = None) -> LinearGaussian:
+    def collapsed(self, outcome: np.ndarray | None = None, without: np.ndarray | None = None) -> LinearGaussian:
         """Everything but the scales and ρ, integrated out: columns times √w in the order of the blocks, y last.
 
-        `outcome` (N,) stands in for the standardised outcome, as a simulated one does.
+        `outcome` (N,) stands in for the standardised outcome, as a simulated one does. With `without`, (P, U) bool, the sums are
+        those of the whole and without each of P sets of units, stacked.
         """
         from bayes_causal.numerics.linear_gaussian import Block, Hyper, linear_gaussian
-        from bayes_causal.numerics.panel_sums import panel_sums
+        from bayes_causal.numerics.panel_sums import panel_sums, sums_without
 
         d, p = self.design, self.priors
         n_terms, n_contrasts, n_effects, n_covariates = (
@@ -285,6 +286,8 @@ class HierarchicalDiD:
         hypers += [Hyper("step_time", "half_normal", p.step_time)] if walk else []
         gaps = tuple(int(g) for g in np.unique(d.gap[d.gap > 0])) if self.errors == "ar1" else None
         sums = panel_sums(z, d.sqrt_weight, d.gap, gaps)
+        if without is not None:
+            sums = sums_without(sums, z, d.sqrt_weight, d.gap, gaps, without)
         return linear_gaussian((*hypers, *self.structure.hypers(p)), tuple(blocks), sums, gaps)
 
     def natural(self, sites: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -323,7 +326,7 @@ class HierarchicalDiD:
     def effect(self, posterior: xr.Dataset, estimand: Estimand) -> xr.DataArray:
         """Draws of an estimand.
 
-        `att`: mean over treated cells of the effect of the active treatments (leads are not effects). By `group` and
+        `att`: mean over treated cells of the effect of the active treatments (leads are not effects). By `group` (`arm`) and
         `event_time`: mean over active (cell, group) pairs of that group's effect; where effects vary over event time, leads
         are shown too. By `cohort`, `time`, `unit`: mean over treated cells. `cumulative` is the sum over treated cells,
         `relative` the att over the mean counterfactual outcome of the treated cells. `realised` sets the observed outcomes
@@ -379,12 +382,12 @@ class HierarchicalDiD:
 
     def estimands(self) -> tuple[Estimand, ...]:
         """Overall first, then every breakdown along which this structure lets effects differ."""
-        grouped = self.panel.dataset.sizes["group"] > 1
+        grouping: tuple[str, ...] = (self.panel.grouping,) if self.panel.dataset.sizes["group"] > 1 else ()
         by: dict[str, tuple[str, ...]] = {
             "constant": (),
-            "group": ("group", "time"),
-            "event_time": ("event_time", *(("group",) if grouped else ()), "cohort", "time"),
-            "cohort_time": ("event_time", "cohort", *(("group",) if grouped else ()), "time"),
+            "group": (self.panel.grouping, "time"),
+            "event_time": ("event_time", *grouping, "cohort", "time"),
+            "cohort_time": ("event_time", "cohort", *grouping, "time"),
         }
         extra = (Estimand("att", "realised"), Estimand("cumulative", "mean"))
         return (self.headline, *extra, *(Estimand("att", "mean", b) for b in by[self.effects]))
@@ -404,7 +407,7 @@ class HierarchicalDiD:
             Assumption("no anticipation", ahead, ("pretrend",)),
             Assumption("no interference", alone, ()),
             Assumption("selection on levels only", chosen, ("selection", "placebo_time")),
-            Assumption("effect structure", shape, ("twfe_weights", "posterior_predictive")),
+            Assumption("effect structure", shape, ("twfe_weights", "leave_one_out", "posterior_predictive")),
             Assumption("error model", noise, ("posterior_predictive", "few_clusters", "log_shift")),
         )
 
@@ -445,6 +448,16 @@ class HierarchicalDiD:
         leads = ~self.structure.pair_columns.any(0)
         weights = np.eye(leads.size)[leads]
         return bool(leads.any() and in_row_space(self._within, weights, self._norms(self.design.effect)).all())
+
+    def probits(self, form: LinearGaussian, posterior: xr.Dataset) -> np.ndarray:
+        """(S, n) probits of the hyperparameters of a collapsed form, from their flattened posterior draws in natural units."""
+        scale = {h.name: 1.0 if h.prior == "uniform" else self.design.scale for h in form.hypers}
+        return np.column_stack([h.probit(posterior[h.name].values.ravel() / scale[h.name]) for h in form.hypers])
+
+    def att_without(self, sites: Mapping[str, np.ndarray], units: np.ndarray) -> np.ndarray:
+        """(P, S) draws of the att over the treated cells of all but (P, U) bool sets of units, from sites (P, S, ...)."""
+        weights = weights_without(self.panel, self.structure, units)
+        return self.design.scale * np.einsum("psk,pk->ps", self.structure.coefficients(sites), weights)
 
     @cached_property
     def _within(self) -> np.ndarray:

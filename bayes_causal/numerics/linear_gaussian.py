@@ -18,6 +18,7 @@ import numpy as np
 from jax import Array
 from jax.scipy.linalg import solve_triangular
 from jax.scipy.special import ndtr, ndtri
+from scipy import special
 
 from bayes_causal.numerics.panel_sums import PanelSums, loading_weights, log_variance, product_weights
 
@@ -37,6 +38,12 @@ class Hyper:
         if self.prior == "uniform":
             return 2 * ndtr(t) - 1
         return -self.scale * ndtri(0.5 * ndtr(-t))
+
+    def probit(self, value: np.ndarray) -> np.ndarray:
+        """Where `value` is this: its inverse, in NumPy."""
+        if self.prior == "uniform":
+            return np.asarray(special.ndtri((value + 1) / 2))
+        return np.asarray(-special.ndtri(2 * special.ndtr(-value / self.scale)))
 
 
 @dataclass(frozen=True, eq=False)

@@ -55,8 +55,8 @@ class PanelSums(NamedTuple):
 
     @property
     def by_unit(self) -> bool:
-        """Every unit its own class."""
-        return bool(self.loadings.ndim == 3)
+        """Every unit its own class, also where a leading axis runs over problems."""
+        return bool(self.loadings.ndim < 5)
 
 
 def panel_sums(z: np.ndarray, loading: np.ndarray, gap: np.ndarray, gaps: tuple[int, ...] | None) -> PanelSums:
@@ -97,7 +97,60 @@ def unit_loadings(
     return of(z, loading, gap, starts, gaps), of(loading[:, None], loading, gap, starts, gaps)[:, :, 0]
 
 
-def product_weights(rho: Array, gaps: tuple[int, ...] | None) -> list[Array]:
+def sums_without(
+    total: PanelSums, z: np.ndarray, loading: np.ndarray, gap: np.ndarray, gaps: tuple[int, ...] | None, sets: np.ndarray
+) -> PanelSums:
+    """The sums of all rows and those without each set of units, stacked: a leading axis of P + 1 on every array.
+
+    Formed from the rows of the units that go, or of those that stay where these are fewer; classes are those of the whole.
+
+    Parameters
+    ----------
+    total : PanelSums
+        Of all rows, by `panel_sums` from the same arguments.
+    sets : (P, U) bool
+        Units to leave out.
+    """
+    unit = np.cumsum(gap == 0) - 1
+    x, k = unit_loadings(z, loading, gap, gaps)
+    weights = None if total.by_unit else _classes(k, most=total.units.size)[2]
+    parts = [total]
+    for out in sets:
+        fewer = out if 2 * out[unit].sum() <= unit.size else ~out
+        part = _of_units(fewer, z, loading, gap, gaps, unit, x, k, weights)
+        parts.append(part if fewer is not out else PanelSums(*(np.asarray(a) - b for a, b in zip(total, part, strict=True))))
+    stacked = PanelSums(*(np.stack([np.asarray(v) for v in field]) for field in zip(*parts, strict=True)))
+    return stacked if weights is None else stacked._replace(unit_products=np.stack([total.unit_products] * len(parts)))
+
+
+def _of_units(
+    units: np.ndarray,
+    z: np.ndarray,
+    loading: np.ndarray,
+    gap: np.ndarray,
+    gaps: tuple[int, ...] | None,
+    unit: np.ndarray,
+    x: np.ndarray,
+    k: np.ndarray,
+    weights: np.ndarray | None,
+) -> PanelSums:
+    """The sums of some (U,) units alone, in the classes of the whole; where each unit is its own, zeros for the others."""
+    rows = units[unit]
+    zs, gs = z[rows], gap[rows]
+    pairs = np.array([(gs == d).sum() for d in gaps or ()], float)
+    counts = (np.asarray(float(v)) for v in (gs.size, units.sum(), np.log(loading[rows]).sum()))
+    if weights is None:
+        own = units.astype(float)
+        return PanelSums(_products(zs, gs, gaps), x * own[:, None, None], k * own[:, None], own, pairs, *counts)
+    stacked = x[units].reshape(int(units.sum()), -1)
+    grams = np.stack([(stacked * w[:, None]).T @ stacked for w in weights[units].T])
+    loadings = grams.reshape(-1, x.shape[1], x.shape[2], x.shape[1], x.shape[2]).transpose(0, 1, 3, 2, 4)
+    return PanelSums(
+        _products(zs, gs, gaps), loadings, np.zeros((loadings.shape[0], k.shape[1])), weights[units].sum(0), pairs, *counts
+    )
+
+
+def product_weights(rho: Any, gaps: tuple[int, ...] | None) -> list[Any]:
     """a_k(ρ): first rows, then per gap own, previous and crossed products."""
     if gaps is None:
         return [1.0 + 0.0 * rho]
@@ -108,7 +161,7 @@ def product_weights(rho: Array, gaps: tuple[int, ...] | None) -> list[Array]:
     return weights
 
 
-def loading_weights(rho: Array, gaps: tuple[int, ...] | None, count: int) -> list[Array]:
+def loading_weights(rho: Any, gaps: tuple[int, ...] | None, count: int) -> list[Any]:
     """φ_m(ρ) for `count` loadings: two without weights and gaps, else as many as products."""
     if gaps is not None and count == 2:
         return [(1 - rho) ** 2, rho * (1 - rho)]

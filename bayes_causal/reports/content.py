@@ -18,7 +18,7 @@ from bayes_causal.errors import RunFolderError
 from bayes_causal.reports import tables
 
 NEEDED = ("estimates.json", "comparison.csv", "checks.json", "manifest.json", "posterior.nc")
-LABELS = ("outcome", "arm")
+LABELS = ("outcome",)
 ESTIMATE_COLUMNS = (
     "method framework estimand scale by value std_error lower upper level interval_kind "
     "prob_positive prob_rope p_value unit extra"
@@ -83,6 +83,11 @@ class RunContent:
     def unit(self) -> str:
         """Unit of the effects: the outcome's name, unless the data say better."""
         return str(self.headline.get("unit") or (self.study.get("data") or {}).get("outcome") or "outcome")
+
+    @property
+    def grouping(self) -> str:
+        """What treatments are told apart by in the rows: group, or arm."""
+        return "arm" if any("arm" in row["by"] for row in self.rows) else "group"
 
     def select(self, *by: str, method: str | None = None) -> list[Mapping[str, Any]]:
         """Rows on the headline's estimand, scale and labels, broken down by exactly these dimensions (none: overall)."""

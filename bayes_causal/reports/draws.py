@@ -26,12 +26,14 @@ def headline(content: RunContent, group: str = "posterior") -> np.ndarray | None
 def inner(content: RunContent, rows: Sequence[Mapping[str, Any]], dim: str) -> np.ndarray:
     """(K, 2) ends of the central 50% interval of K rows broken down by `dim`.
 
-    Quartiles of the draws where the posterior holds draws with the row's mean and standard deviation; else the normal's.
+    Quartiles of the draws where the posterior holds draws with the row's mean and standard deviation; else the normal's. Arms
+    are the posterior's groups.
     """
-    array = _array(content.dataset("posterior"), str(content.verdict["estimand"]), dim)
+    held = "group" if dim == "arm" else dim
+    array = _array(content.dataset("posterior"), str(content.verdict["estimand"]), held)
     ends = []
     for row in rows:
-        draws = _at(array, dim, row["by"][dim])
+        draws = _at(array, held, row["by"][dim])
         if draws is not None and _same(draws, row):
             ends.append(np.nanquantile(draws, [0.25, 0.75]))
         else:

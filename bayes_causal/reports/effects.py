@@ -14,19 +14,18 @@ from bayes_causal.reports.tables import flat
 
 def group_table(content: RunContent) -> dict[str, Any] | None:
     """Every group: when, how many units, pooled and alone, shrinkage."""
-    own = content.select("group", method=content.headline["method"])
+    by = content.grouping
+    own = content.select(by, method=content.headline["method"])
     if not own:
         return None
     facts = content.dataset("constant_data")
     labels = [str(g) for g in facts["group"].values.tolist()] if "group" in facts.coords else []
-    alone = {str(r["by"]["group"]): r for r in content.select("group", method="twfe")}
-    moved = {
-        str(r["by"]["group"]): r["shrinkage"] for r in content.comparison if "group" in r["by"] and r["shrinkage"] is not None
-    }
-    head = ["Group", "First", "Last", "Units", "Cells", "Pooled", "Interval", "P(effect > 0)", "On its own", "Shrinkage"]
+    alone = {str(r["by"][by]): r for r in content.select(by, method="twfe")}
+    moved = {str(r["by"][by]): r["shrinkage"] for r in content.comparison if by in r["by"] and r["shrinkage"] is not None}
+    head = [by.capitalize(), "First", "Last", "Units", "Cells", "Pooled", "Interval", "P(effect > 0)", "On its own", "Shrinkage"]
     body = []
     for row in sorted(own, key=lambda r: -(r["value"] if r["value"] is not None else float("inf"))):
-        name, places = str(row["by"]["group"]), numbers.decimals(row["std_error"], row["value"])
+        name, places = str(row["by"][by]), numbers.decimals(row["std_error"], row["value"])
         where = labels.index(name) if name in labels else None
         single = alone.get(name, {}).get("value")
         dates = [_fact(facts, f"group_{k}", where) for k in ("start", "end", "units", "cells")]

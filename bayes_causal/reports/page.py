@@ -31,7 +31,7 @@ TITLES = {
     "data": "Data",
     "raw-means": "Raw means",
     "event-time": "Effect over event time",
-    "groups": "Effects by group",
+    "groups": "Effects by group",  # or by arm
     "comparison": "Beside frequentist estimates",
     "diagnostics": "Diagnostics",
     "assumptions": "Assumptions",
@@ -50,17 +50,18 @@ def page(content: RunContent, drawn: Iterable[str]) -> dict[str, Any]:
     drawn : names of the sections that have a figure
     """
     drawn = set(drawn)
-    groups = group_table(content)
+    groups, titles = group_table(content), TITLES | {"groups": f"Effects by {content.grouping}"}
     empty = {"raw-means", "event-time", "groups"} - drawn - ({"groups"} if groups else set())
     if not content.assumptions:
         empty.add("assumptions")
     return {
         "study": content.name,
         "question": question(content),
-        "sections": {k: v for k, v in TITLES.items() if k not in empty},
+        "sections": {k: v for k, v in titles.items() if k not in empty},
         "verdict": verdict(content),
         "data": data(content),
         "groups": groups,
+        "grouping": content.grouping,
         "comparison": comparison(content),
         "checks": [card(c) for c in sorted(content.checks, key=lambda c: ORDER.index(status(c)))],
         "tally": [

@@ -13,6 +13,7 @@ from bayes_causal.reports import numbers
 
 COMPARISON_COLUMNS = ("estimand scale by method framework value std_error lower upper level difference_in_se shrinkage").split()
 WIDTH = 96
+GROUPINGS = {"group", "arm"}
 
 Row = Mapping[str, Any]
 
@@ -37,7 +38,7 @@ def comparison(estimates: Iterable[Estimate], headline: Estimate, *, unpooled: s
     """
     rows = [row for estimate in estimates for row in estimate.rows()]
     own = {_question(row): row for row in rows if row["method"] == headline.method}
-    alone = {_question(row): row for row in rows if row["method"] == unpooled and "group" in row["by"]}
+    alone = {_question(row): row for row in rows if row["method"] == unpooled and GROUPINGS & set(row["by"])}
     overall = headline.rows()[0]
     answers = []
     for row in rows:
@@ -171,7 +172,8 @@ def flat(value: Any) -> str:
 
 def _asks_of_group(row: Row, overall: Row) -> bool:
     same = all(row[k] == overall[k] for k in ("estimand", "scale"))
-    return same and "group" in row["by"] and set(row["by"]) - {"group"} == set(overall["by"])
+    added = set(row["by"]) - set(overall["by"])
+    return same and len(added) == 1 and added <= GROUPINGS
 
 
 def _question(row: Row) -> str:

@@ -221,6 +221,8 @@ def disagreement(row: Row) -> str:
     label = glossary.method_label(row["method"])
     weights = glossary.WEIGHTS.get(row["method"])
     because = f" It {weights}." if weights else ""
+    note = (row.get("extra") or {}).get("note")
+    because += f" Here it answers another question than the headline: {note}." if note else ""
     distance = row.get("difference_in_se")
     if row.get("value") is None:
         return f"{label} does not apply here."
@@ -251,7 +253,7 @@ def frameworks(level_: float) -> str:
     return (
         f"A {share} credible interval holds the effect with probability {share}, given the model, its priors and these data. "
         f"A {share} confidence interval comes from a procedure that covers the true effect in {share} of repeated samples; about "
-        "this one sample it gives no probability, which is why P(effect > 0) is blank on frequentist rows."
+        "this one sample it gives no probability, which is why frequentist rows show a p-value in place of P(effect > 0)."
     )
 
 

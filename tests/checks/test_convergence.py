@@ -86,8 +86,19 @@ def test_bad_chains_block_the_verdict(fault: Any, rng: np.random.Generator) -> N
 
 
 def test_one_chain_agrees_with_none(rng: np.random.Generator) -> None:
-    """R-hat needs two: a single chain, however good, does not pass the gate."""
-    assert convergence(MODEL, tree_of(rng.standard_normal((1, 4000, 3)))).blocks
+    """R-hat needs two: a single chain, however good, does not pass the gate; and nothing is said of chains that do not mix."""
+    found = convergence(MODEL, tree_of(rng.standard_normal((1, 4000, 3))))
+    assert found.blocks and found.text.startswith("There is one chain, and R-hat compares chains")
+    assert "not mixed" not in found.text and "nan" not in found.text
+    short = convergence(MODEL, tree_of(rng.standard_normal((1, 100, 3))))
+    assert "one chain" in short.text and "effective draws for the worst parameter" in short.text
+
+
+def test_draws_that_are_no_numbers_block(rng: np.random.Generator) -> None:
+    draws = rng.standard_normal((4, 1000, 3))
+    draws[1, 500:, 1] = np.nan
+    found = convergence(MODEL, tree_of(draws))
+    assert found.blocks and "Draws of tau_group[g1] are not numbers" in found.text
 
 
 def test_divergences_block_above_one_in_a_thousand(rng: np.random.Generator) -> None:
@@ -130,4 +141,5 @@ def test_parameter_table_by_hand(rng: np.random.Generator) -> None:
 
 
 def test_a_posterior_of_constants_alone_is_not_convergence() -> None:
-    assert convergence(MODEL, tree_of(np.ones((4, 100, 2)))).blocks
+    found = convergence(MODEL, tree_of(np.ones((4, 100, 2))))
+    assert found.blocks and found.text == "Every draw is the same: no parameter was sampled."

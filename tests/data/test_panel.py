@@ -201,8 +201,8 @@ def test_windows_keep_a_gap_and_count_what_they_drop() -> None:
     assert alone.dataset["time"].values.tolist() == [1, 2, 3, 4]
 
 
-def test_terms_become_covariates(rng: np.random.Generator) -> None:
-    pytest.importorskip("formulaic")
+def test_terms_become_covariates(rng: np.random.Generator, needs: Any) -> None:
+    needs("formulaic")
     frame = random_frame(rng).assign(size=lambda f: np.exp(f["price"]))
     panel = Panel.from_frame(frame, **COLUMNS, terms="price + np.log(size) + C(region)")
     names = panel.dataset["covariate"].values.tolist()

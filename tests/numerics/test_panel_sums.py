@@ -6,10 +6,12 @@ from collections.abc import Iterable
 from itertools import pairwise
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from bayes_causal.numerics.panel_sums import PanelSums, loading_weights, log_variance, panel_sums, product_weights
+from bayes_causal.numerics.linear_gaussian import LinearGaussian, information
+from bayes_causal.numerics.panel_sums import PanelSums, loading_weights, log_variance, panel_sums, product_weights, sums_without
 
 GAPS = {"iid": None, "gap-free": (1,), "gaps": (1, 2, 3)}
 
@@ -92,3 +94,25 @@ def test_products_are_the_whitened_cross_product(kind: str, weighted: bool, rho:
     of_units = np.einsum("m,umq->uq", phi, sums.loadings) if sums.by_unit else None
     grams = of_units.T @ of_units if sums.by_unit else np.einsum("m,n,cmnpq->pq", phi, phi, sums.loadings)
     assert grams == pytest.approx(np.array(crossed).T @ np.array(crossed), rel=1e-10, abs=1e-10)
+
+
+@pytest.mark.parametrize("units", [12, 90])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("kind", GAPS)
+def test_sums_without_are_those_of_the_rest(kind: str, weighted: bool, units: int, rng: np.random.Generator) -> None:
+    """Few units and most of them, in classes, at nodes, or one by one: the information is that of the other rows alone."""
+    z, u, gap = rows(rng, kind, units, weighted)
+    sets = np.stack([np.arange(units) < 3, np.arange(units) > 4, np.arange(units) % 2 == 0])
+    whole = panel_sums(z, u, gap, GAPS[kind])
+    found = sums_without(whole, z, u, gap, GAPS[kind], sets)
+    form = LinearGaussian((), (), None, GAPS[kind])
+    with jax.enable_x64(True):
+        theta = {"rho": jnp.asarray(0.4), "sigma": jnp.asarray(0.7), "sigma_unit": jnp.asarray(1.3)}
+        for k, out in enumerate([np.zeros(units, bool), *sets]):
+            stay = ~out[np.cumsum(gap == 0) - 1]
+            rest = panel_sums(z[stay], u[stay], gap[stay], GAPS[kind])
+            part = PanelSums(*(v[k] for v in found))
+            for a, b in zip(information(form, part, theta), information(form, rest, theta), strict=True):
+                np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-9)
+            for name in ("rows", "firsts", "half_log_weight"):
+                assert float(getattr(part, name)) == pytest.approx(float(getattr(rest, name)), abs=1e-12), name

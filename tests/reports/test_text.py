@@ -202,3 +202,9 @@ def test_what_has_no_standard_error_says_why():
         {"method": "did_2x2", "value": 1.0, "extra": {"reason": "no standard error, with one unit on a side"}}
     )
     assert line.startswith("2×2 DiD cannot be set against the headline (no standard error, with one unit on a side).")
+
+
+def test_a_method_that_answers_another_question_says_so():
+    row = {"method": "did2s", "value": 1.0, "difference_in_se": 0.1, "extra": {"note": "effect of the first exposure"}}
+    assert text.disagreement(row).endswith("Here it answers another question than the headline: effect of the first exposure.")
+    assert "another question" not in text.disagreement(row | {"extra": {}})

@@ -51,19 +51,19 @@ def alt(content: RunContent) -> str:
     top, bottom = pooled[0], pooled[-1]
     apart = sum(r["lower"] > 0 or r["upper"] < 0 for r in pooled)
     return (
-        f"Forest plot of {len(pooled)} groups' effects on {content.unit}, from {number(bottom['value'])} ({_name(bottom)}) to "
-        f"{number(top['value'])} ({_name(top)}); {apart} intervals exclude zero."
+        f"Forest plot of {len(pooled)} {content.grouping}s' effects on {content.unit}, from {number(bottom['value'])} "
+        f"({_name(bottom)}) to {number(top['value'])} ({_name(top)}); {apart} intervals exclude zero."
     )
 
 
 def _rows(content: RunContent) -> tuple[list[Row], dict[str, Row]]:
-    pooled = [r for r in content.select("group", method=content.headline["method"]) if r["value"] is not None]
-    alone = {_name(r): r for r in content.select("group", method=UNPOOLED) if r["value"] is not None}
+    pooled = [r for r in content.select(content.grouping, method=content.headline["method"]) if r["value"] is not None]
+    alone = {_name(r): r for r in content.select(content.grouping, method=UNPOOLED) if r["value"] is not None}
     return sorted(pooled, key=lambda r: -r["value"]), alone
 
 
 def _name(row: Row) -> str:
-    return str(row["by"]["group"])
+    return str(row["by"].get("group", row["by"].get("arm")))
 
 
 def _centre(axes: Axes, content: RunContent) -> None:
@@ -76,14 +76,14 @@ def _centre(axes: Axes, content: RunContent) -> None:
         value = tau.mean()
     if value is None:
         return
-    label = "overall" if tau is None else "mean of groups"
+    label = "overall" if tau is None else f"mean of {content.grouping}s"
     axes.axvspan(low, high, color=style.SKY, alpha=0.22, linewidth=0, zorder=0, label=label)
     axes.axvline(value, color=style.SKY, linewidth=1.4, zorder=1)
 
 
 def _pooled(axes: Axes, content: RunContent, rows: Sequence[Row], y: np.ndarray) -> None:
     thin, thick, dot = (1.4, 4.0, 6.5) if len(rows) <= 30 else (1.1, 2.8, 4.8)
-    inner = draws.inner(content, rows, "group")
+    inner = draws.inner(content, rows, content.grouping)
     axes.hlines(y, [r["lower"] for r in rows], [r["upper"] for r in rows], color=style.BLUE, linewidth=thin, zorder=4)
     axes.hlines(y, inner[:, 0], inner[:, 1], color=style.BLUE, linewidth=thick, zorder=4)
     look: dict[str, Any] = {"color": style.BLUE, "markeredgecolor": style.PAPER, "label": f"pooled, {level(rows[0]['level'])}"}
