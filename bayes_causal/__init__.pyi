@@ -6,6 +6,7 @@ from .data.examples import load_example as load_example
 from .data.panel import Panel as Panel
 from .data.simulate import inject_lift as inject_lift
 from .data.simulate import simulate_panel as simulate_panel
+from .data.time_series import TimeSeries as TimeSeries
 from .estimates import Estimand as Estimand
 from .estimates import Estimate as Estimate
 from .estimates import compare as compare
