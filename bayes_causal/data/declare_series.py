@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,3 +78,19 @@ class SeriesDeclaration:
             if self.controls.count(name) > 1:
                 problems.append(f"control '{name}' is listed {self.controls.count(name)} times")
         return problems
+
+
+def declared_problems(keys: Mapping[str, Any], example: bool) -> list[str]:
+    """What is wrong with the `data` keys of a study as the declaration of a series; an example knows its own intervention."""
+    intervention = keys.get("intervention")
+    if intervention is None and example and keys.get("post") is None:
+        intervention = "example"
+    return SeriesDeclaration(
+        outcome=keys.get("outcome") or "(outcome)",
+        time=keys.get("time"),
+        controls=tuple(keys.get("controls") or ()),
+        intervention=intervention,
+        end=keys.get("end"),
+        pre=keys.get("pre"),
+        post=keys.get("post"),
+    ).problems()
