@@ -63,6 +63,7 @@ class BaselineEntry:
 
 
 PARALLEL = "without treatment, treated and untreated units would have moved in parallel; no anticipation"
+UNMOVED = "the intervention left the controls alone, and they keep their relation to the outcome"
 BASELINES: dict[str, BaselineEntry] = {
     entry.name: entry
     for entry in (
@@ -122,6 +123,38 @@ BASELINES: dict[str, BaselineEntry] = {
             f"{PARALLEL} in all periods; treatment stays on",
             "the mean of outcome minus predicted untreated outcome is zero (t, both stages in the error)",
             by=("event_time", "cohort", "time"),
+        ),
+        BaselineEntry(
+            "ols_pre_period",
+            "pre_period",
+            "time_series",
+            "least squares on the pre-period: outcome on controls, the effect is what is left afterwards",
+            f"{UNMOVED}; one level throughout",
+            "the mean forecast error after the intervention is zero (t, errors autoregressive)",
+            ("att", "cumulative", "relative"),
+            ("time",),
+        ),
+        BaselineEntry(
+            "unobserved_components",
+            "unobserved",
+            "time_series",
+            "a local level and a regression on the controls by maximum likelihood (statsmodels)",
+            f"{UNMOVED}; the level moves as it did before",
+            "the mean forecast error after the intervention is zero (t, states and coefficients in the error)",
+            ("att", "cumulative", "relative"),
+            ("time",),
+            ("statsmodels",),
+        ),
+        BaselineEntry(
+            "arima",
+            "arima_errors",
+            "time_series",
+            "a regression on the controls with ARIMA errors, orders chosen before the intervention (statsmodels)",
+            f"{UNMOVED}; errors persist as they did before",
+            "the mean forecast error after the intervention is zero (t, states and coefficients in the error)",
+            ("att", "cumulative", "relative"),
+            ("time",),
+            ("statsmodels",),
         ),
     )
 }
