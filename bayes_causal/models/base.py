@@ -16,8 +16,9 @@ import xarray as xr
 from bayes_causal.estimates import Estimand
 
 if TYPE_CHECKING:
+    from jax import Array
+
     from bayes_causal.data.panel import Panel
-    from bayes_causal.numerics.linear_gaussian import LinearGaussian
 
 
 @dataclass(frozen=True)
@@ -59,12 +60,55 @@ class Model(Protocol):
         ...
 
 
+class CollapsedForm(Protocol):
+    """What is left of a model when all but a few hyperparameters θ is integrated out: a density of θ, and draws of the rest.
+
+    θ is carried as t, one unbounded coordinate a hyperparameter, of about unit scale under the prior.
+    """
+
+    @property
+    def hypers(self) -> tuple[Any, ...]:
+        """θ."""
+        ...
+
+    @property
+    def sums(self) -> Any:
+        """What the data say, a pytree of arrays; the functions below take it beside the form, so that programs are shared."""
+        ...
+
+    @property
+    def columns(self) -> int:
+        """Numbers integrated out."""
+        ...
+
+    @property
+    def width(self) -> int:
+        """Numbers a program holds for each point: what bounds the points of one call."""
+        ...
+
+    def bare(self) -> CollapsedForm:
+        """The form without its data."""
+        ...
+
+    def signature(self) -> tuple[Any, ...]:
+        """What two forms must share to be one program, the shapes of their sums aside."""
+        ...
+
+    def log_density(self, sums: Any, t: Array) -> Array:
+        """Log p(y, t) up to a constant, for (n_hyper,) t."""
+        ...
+
+    def draw_sites(self, sums: Any, t: Array, key: Array) -> dict[str, Array]:
+        """θ and one exact draw of everything else given it, by the names of the sites."""
+        ...
+
+
 @runtime_checkable
 class Collapsible(Protocol):
     """A model part of which can be integrated out exactly."""
 
-    def collapsed(self, outcome: np.ndarray | None = None) -> LinearGaussian:
-        """What is Gaussian given the hyperparameters, as `numerics` integrates it; for another standardised outcome, if given."""
+    def collapsed(self, outcome: np.ndarray | None = None) -> CollapsedForm:
+        """What is left to sample, as `numerics` integrates out the rest; for another standardised outcome, if given."""
         ...
 
 

@@ -9,7 +9,7 @@ conditioned, also where a scale in R goes to zero. θ is carried as t with F_pri
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import jax
@@ -37,6 +37,10 @@ class Hyper:
         if self.prior == "uniform":
             return 2 * ndtr(t) - 1
         return -self.scale * ndtri(0.5 * ndtr(-t))
+
+    def log_prior(self, t: Array) -> Array:
+        """Log density of t: of N(0, 1)."""
+        return -0.5 * (t * t + LOG_2PI)
 
 
 @dataclass(frozen=True)
@@ -90,6 +94,31 @@ class LinearGaussian:
     def theta(self, t: Array) -> dict[str, Array]:
         """θ by name from its (n_hyper,) probits."""
         return {h.name: h.value(t[k]) for k, h in enumerate(self.hypers)}
+
+    def bare(self) -> LinearGaussian:
+        """The form without its data."""
+        return replace(self, sums=None)
+
+    def signature(self) -> tuple[Any, ...]:
+        """What two forms must share to be one program: hyperparameters, gaps, and blocks with their loadings."""
+        # At values all different, a loading shows by its numbers which hyperparameters it is made of.
+        apart = {h.name: np.asarray(np.sqrt(k + 2.0)) for k, h in enumerate(self.hypers)}
+        loadings = tuple(b"" if b.factor is None else np.asarray(b.factor(apart)).tobytes() for b in self.blocks)  # type: ignore[arg-type]
+        blocks = tuple((b.site, b.shape, b.prior_sd, b.start, b.stop) for b in self.blocks)
+        return self.gaps, self.hypers, blocks, loadings
+
+    def log_density(self, sums: PanelSums, t: Array) -> Array:
+        """`log_density` of this form."""
+        return log_density(self, sums, t)
+
+    def draw_sites(self, sums: PanelSums, t: Array, key: Array) -> dict[str, Array]:
+        """`draw_sites` of this form."""
+        return draw_sites(self, sums, t, key)
+
+    @property
+    def width(self) -> int:
+        """Numbers held for each point: the q × q products dominate."""
+        return self.columns**2
 
 
 def information(model: LinearGaussian, sums: PanelSums, theta: Mapping[str, Array]) -> tuple[Array, Array]:
