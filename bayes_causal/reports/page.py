@@ -8,7 +8,7 @@ from typing import Any
 from bayes_causal.checks.base import Check
 from bayes_causal.data.kinds import KINDS
 from bayes_causal.estimates import ESTIMANDS
-from bayes_causal.reports import glossary, numbers, text
+from bayes_causal.reports import expected, glossary, numbers, text
 from bayes_causal.reports.content import RunContent, plain
 from bayes_causal.reports.effects import comparison, group_table, table
 from bayes_causal.reports.numbers import number
@@ -58,6 +58,8 @@ def page(content: RunContent, drawn: Iterable[str]) -> dict[str, Any]:
         "verdict": verdict(content),
         "data": data(content),
         "groups": groups,
+        "leads": {"series": expected.words(content)},
+        "grids": {"series": expected.summary(content)},
         "comparison": comparison(content),
         "checks": [card(c) for c in sorted(content.checks, key=lambda c: ORDER.index(status(c)))],
         "tally": [

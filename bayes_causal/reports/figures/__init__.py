@@ -13,7 +13,18 @@ from typing import TYPE_CHECKING
 from bayes_causal.data.kinds import KINDS
 from bayes_causal.reports import style
 from bayes_causal.reports.content import RunContent
-from bayes_causal.reports.figures import chains, effect, event_study, groups, methods, predictive, raw_means
+from bayes_causal.reports.figures import (
+    chains,
+    components,
+    controls,
+    counterfactual,
+    effect,
+    event_study,
+    groups,
+    methods,
+    predictive,
+    raw_means,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -34,6 +45,9 @@ DISTRUSTED = ("verdict", "event-time", "groups", "series", "comparison")
 
 FIGURES = (
     Drawing("effect", "verdict", effect.draw, effect.alt, effect.CAPTION),
+    Drawing("counterfactual", "series", counterfactual.draw, counterfactual.alt, counterfactual.CAPTION),
+    Drawing("controls", "controls", controls.draw, controls.alt, controls.CAPTION),
+    Drawing("components", "components", components.draw, components.alt, components.CAPTION),
     Drawing("raw_means", "raw-means", raw_means.draw, raw_means.alt, raw_means.CAPTION),
     Drawing("event_study", "event-time", event_study.draw, event_study.alt, event_study.CAPTION),
     Drawing("groups", "groups", groups.draw, groups.alt, groups.CAPTION),
