@@ -24,14 +24,7 @@ def space(kind: str, rng: np.random.Generator) -> Space:
         "level": (one, 0.3 * one, ones, 1.2 * one, 1.0, None),
         "known start": (one, 0.3 * one, ones, 0 * one, 1.0, None),
         "level and ar1": (np.diag([1, 0.6]), np.diag([0.3, 1.0]), np.ones((ROWS, 2)), np.diag([1.2, 1.25]), 0.0, None),
-        "trend": (np.array([[1.0, 1], [0, 1]]), np.diag([0.3, 0.1]), np.tile([1.0, 0], (ROWS, 1)), np.diag([1.2, 0.5]), 1.0, None),
-            np.array([[1.0, 1.0], [0, 1]]),
-            np.diag([0.3, 0.1]),
-            np.tile([1.0, 0], (ROWS, 1)),
-            np.diag([1.2, 0.5]),
-            1.0,
-            None,
-        ),
+        "trend": (np.triu(np.ones((2, 2))), np.diag([0.3, 0.1]), np.tile([1.0, 0], (ROWS, 1)), np.diag([1.2, 0.5]), 1.0, None),
         "wandering coefficient": (one, 0.3 * one, rng.standard_normal((ROWS, 1)), 0 * one, 1.0, None),
     }
     if kind in built:
