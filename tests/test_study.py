@@ -113,7 +113,7 @@ def test_the_valid_study_is_valid() -> None:
         ({"checks": [{"convergence": {"rath": 1.1}}]}, "check 'convergence' has no option 'rath' (did you mean 'rhat'"),
         ({"checks": True}, "checks cannot be True: default, none, or a list of names"),
         ({"data__kind": "panle"}, "data.kind cannot be 'panle' (did you mean 'panel'?)"),
-        ({"data__kind": "time_series"}, "data.kind 'time_series' is not available yet"),
+        ({"data__kind": "multi_series"}, "data.kind 'multi_series' is not available yet"),
         ({"data__intervention": 5}, "data.intervention is a key of time_series data, and data.kind is panel"),
         ({"data__unit": ...}, "data.unit is missing"),
         ({"data__time": ...}, "data.time is missing"),

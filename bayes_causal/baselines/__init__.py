@@ -1,9 +1,10 @@
-"""How others answer: established estimators, each a plain function ``panel -> Estimate``, one family a file.
+"""How others answer: established estimators, each a plain function from a container to an `Estimate`, one family a file.
 
 They share data and answer type with the Bayesian models and nothing else. `catalogue` lists them by the names study files use and
-runs them; `decomposition` says what two-way fixed effects average. `within`, `regression`, `few_clusters`, `cohorts`,
-`group_time` and `saturated` hold the arithmetic, on arrays. A method that does not apply answers with a row that says why.
-Importing this room loads neither pandas nor pyfixest; its public names are those of ``__init__.pyi``.
+runs them; `decomposition` says what two-way fixed effects average. The arithmetic, on arrays, is in `within`, `regression`,
+`few_clusters`, `cohorts`, `group_time` and `saturated` for panels, in `forecasts` and `state_space` for series. A method that
+does not apply answers with a row that says why. Importing this room loads neither pandas nor pyfixest; its public names are those
+of ``__init__.pyi``.
 """
 
 import lazy_loader

@@ -1,3 +1,4 @@
+from .arima_errors import arima as arima
 from .catalogue import BASELINES as BASELINES
 from .catalogue import run as run
 from .cohort_averages import att_gt as att_gt
@@ -8,5 +9,7 @@ from .decomposition import twfe_weights as twfe_weights
 from .fixed_effects import twfe as twfe
 from .interaction_weighted import sun_abraham as sun_abraham
 from .leads_and_lags import event_study as event_study
+from .pre_period import ols_pre_period as ols_pre_period
 from .two_by_two import did_2x2 as did_2x2
 from .two_stage import did2s as did2s
+from .unobserved import unobserved_components as unobserved_components

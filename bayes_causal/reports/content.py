@@ -14,6 +14,7 @@ import numpy as np
 import xarray as xr
 
 from bayes_causal.checks.base import Check
+from bayes_causal.data.kinds import KINDS, Kind
 from bayes_causal.errors import RunFolderError
 from bayes_causal.reports import tables
 
@@ -69,6 +70,11 @@ class RunContent:
     def model(self) -> str:
         """Name of the model, as study files write it."""
         return str((self.study.get("model") or {}).get("name") or "model")
+
+    @property
+    def kind(self) -> Kind:
+        """The kind of the data."""
+        return KINDS[str((self.study.get("data") or {}).get("kind") or "panel")]
 
     @property
     def headline(self) -> Mapping[str, Any]:

@@ -9,13 +9,17 @@ import numpy as np
 import xarray as xr
 
 from bayes_causal.reports.content import RunContent
+from bayes_causal.reports.expected import has_counterfactual
 
 QUARTILE = 0.6744897501960817  # of the standard normal
 
 
 def headline(content: RunContent, group: str = "posterior") -> np.ndarray | None:
     """(chain, draw) draws of the headline estimand from one group of the tree; None where the tree does not hold them."""
-    values = scalar(content.dataset(group), content.verdict["estimand"])
+    data = content.dataset(group)
+    values = scalar(data, content.verdict["estimand"])
+    if values is None and content.verdict["scale"] == "realised":
+        values = of_what_happened(data, content.dataset("constant_data"), content.verdict["estimand"])
     if values is None or not np.isfinite(values).any():
         return None
     if group == "posterior" and not _same(values, content.headline):
@@ -68,6 +72,17 @@ def scalar(data: xr.Dataset, name: str) -> np.ndarray | None:
     if name not in data or set(data[name].dims) != {"chain", "draw"}:
         return None
     return data[name].transpose("chain", "draw").values.astype(float)
+
+
+def of_what_happened(data: xr.Dataset, facts: xr.Dataset, estimand: str) -> np.ndarray | None:
+    """(chain, draw) draws of the observed outcome less the counterfactual over the post-period; None where they are not there."""
+    if not has_counterfactual(data, facts) or estimand not in ("att", "cumulative", "relative"):
+        return None
+    used = facts["post"].values.astype(bool) & np.isfinite(facts["outcome"].values)
+    total = facts["outcome"].values[used].sum()
+    without = data["counterfactual"].transpose("chain", "draw", "time").values[..., used].sum(-1)
+    divisor = {"att": used.sum(), "cumulative": 1, "relative": without}[estimand]
+    return np.asarray((total - without) / divisor)
 
 
 def _array(data: xr.Dataset, estimand: str, dim: str) -> xr.DataArray | None:

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from bayes_causal.checks.base import Check
+from bayes_causal.data.kinds import KINDS
 from bayes_causal.estimates import ESTIMANDS
-from bayes_causal.reports import glossary, numbers, text
+from bayes_causal.reports import expected, glossary, numbers, text
 from bayes_causal.reports.content import RunContent, plain
 from bayes_causal.reports.effects import comparison, group_table, table
 from bayes_causal.reports.numbers import number
@@ -15,23 +16,16 @@ from bayes_causal.reports.tables import flat, status
 
 ORDER = ("fail", "warn", "pass", "info")
 WORDS = {"pass": "passed", "warn": "warning", "fail": "failed", "info": "for information", "missing": "not run"}
-COUNTS = {
-    "rows_read": "rows read",
-    "rows_kept": "rows kept",
-    "units": "units",
-    "periods": "periods",
-    "cells": "cells observed",
-    "missing_cells": "cells missing",
-    "treated_cells": "cells treated",
-    "treated_units": "units ever treated",
-    "never_treated_units": "units never treated",
-}
+TABLED = ("groups",)  # sections that hold more than figures
 TITLES = {
     "verdict": "Verdict",
     "data": "Data",
     "raw-means": "Raw means",
     "event-time": "Effect over event time",
-    "groups": "Effects by group",  # or by arm
+    "groups": "Effects by group",
+    "series": "Observed and expected",
+    "controls": "What the expectation is made of",
+    "components": "Components",
     "comparison": "Beside frequentist estimates",
     "diagnostics": "Diagnostics",
     "assumptions": "Assumptions",
@@ -51,17 +45,22 @@ def page(content: RunContent, drawn: Iterable[str]) -> dict[str, Any]:
     """
     drawn = set(drawn)
     groups, titles = group_table(content), TITLES | {"groups": f"Effects by {content.grouping}"}
-    empty = {"raw-means", "event-time", "groups"} - drawn - ({"groups"} if groups else set())
+    of_a_kind = {section for kind in KINDS.values() for section in kind.sections}
+    filled = drawn | ({"groups"} if groups else set())
+    empty = of_a_kind - (set(content.kind.sections) & filled)
     if not content.assumptions:
         empty.add("assumptions")
     return {
         "study": content.name,
         "question": question(content),
         "sections": {k: v for k, v in titles.items() if k not in empty},
+        "plain": [k for k in content.kind.sections if k not in empty and k not in TABLED],
         "verdict": verdict(content),
         "data": data(content),
         "groups": groups,
         "grouping": content.grouping,
+        "leads": {"series": expected.words(content)},
+        "grids": {"series": expected.summary(content)},
         "comparison": comparison(content),
         "checks": [card(c) for c in sorted(content.checks, key=lambda c: ORDER.index(status(c)))],
         "tally": [
@@ -138,7 +137,7 @@ def data(content: RunContent) -> dict[str, Any]:
     found, declared = content.manifest.get("data") or {}, content.study.get("data") or {}
     roles = [(k.replace("_", " "), flat(v)) for k, v in declared.items() if v not in (None, [], {}, "")]
     return {
-        "counts": [(COUNTS[k], f"{found[k]:,}") for k in COUNTS if isinstance(found.get(k), int)],
+        "counts": [(words, f"{found[k]:,}") for k, words in content.kind.counts.items() if isinstance(found.get(k), int)],
         "dropped": [(str(k), f"{n:,}") for k, n in (found.get("dropped") or {}).items()],
         "roles": roles,
         "digest": found.get("sha256"),

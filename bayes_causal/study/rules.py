@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Set
+from functools import partial
 from inspect import signature
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from bayes_causal.baselines.catalogue import BASELINES
 from bayes_causal.checks.catalogue import CHECKS
-from bayes_causal.data.declare import Declaration
+from bayes_causal.data.examples import EXAMPLES, PREFIX
+from bayes_causal.data.kinds import KINDS, SHARED_KEYS
 from bayes_causal.errors import closest
 from bayes_causal.inference.catalogue import ENGINES
 from bayes_causal.models.catalogue import MODELS
 from bayes_causal.study.names import PLANNED, refuse
 from bayes_causal.study.schema import DataSection, Study
 
-KEYS = {
-    "panel": "unit time outcome outcomes treatment group exposures cohort covariates weights cluster layout pre post arms terms",
-    "time_series": "time outcome controls intervention end",
-    "multi_series": "time outcomes shocks controls",
-    "cross_section": "outcome treatment covariates weights cluster arms terms group instrument running cutoff",
-}
-SHARED_KEYS = ("source", "sources", "where", "kind")
-REQUIRED = {"panel": ("unit", "time")}
-NOT_OPTIONS = ("panel", "by", "estimand", "level", "model", "tree")
+NOT_OPTIONS = ("panel", "series", "by", "estimand", "level", "model", "tree")
 
 
 def broken_rules(study: Study, dropped: Set[str] = frozenset()) -> list[str]:
@@ -38,7 +32,7 @@ def broken_rules(study: Study, dropped: Set[str] = frozenset()) -> list[str]:
     return [
         *_source(study.data, dropped),
         *_kind(study.data),
-        *_panel(study.data, dropped),
+        *_columns(study.data, dropped),
         *_model(study, dropped),
         *_engine(study),
         *_listed(study),
@@ -59,52 +53,45 @@ def _kind(data: DataSection) -> Iterator[str]:
         yield f"data.kind '{data.kind}' is not available yet in this version (available: {', '.join(available)})"
         return
     given = {key for key in data.model_fields_set if getattr(data, key) not in (None, ())}
-    for key in sorted(given - set(SHARED_KEYS) - set(KEYS[data.kind].split())):
-        kinds = " and ".join(kind for kind, keys in KEYS.items() if key in keys.split())
+    for key in sorted(given - set(SHARED_KEYS) - set(KINDS[data.kind].keys)):
+        kinds = " and ".join(kind.name for kind in KINDS.values() if key in kind.keys)
         yield f"data.{key} is a key of {kinds} data, and data.kind is {data.kind}"
 
 
-def _panel(data: DataSection, dropped: Set[str]) -> Iterator[str]:
-    if data.kind != "panel" or "data" in dropped:
+def _columns(data: DataSection, dropped: Set[str]) -> Iterator[str]:
+    """Columns that must be named, windows the right way round, and what the container itself says of its declaration."""
+    kind = KINDS[data.kind]
+    if not kind.problems or "data" in dropped:
         return
-    example = (data.source or "").startswith("example:")  # an example knows its own columns
-    for key in () if example else REQUIRED[data.kind]:
+    example = (data.source or "").startswith(PREFIX)  # an example knows its own columns
+    for key in () if example else kind.required:
         if getattr(data, key) is None and f"data.{key}" not in dropped:
             yield f"data.{key} is missing: {DataSection.model_fields[key].description}"
     if not example and not data.all_outcomes and not {"data.outcome", "data.outcomes"} & dropped:
         yield "data.outcome is missing: column of the outcome (or data.outcomes, a list of several)"
     if data.exposures and data.group:
         yield "data.group and data.exposures are both given: an exposures file names the group of every row itself"
-    yield from _declared(data, dropped)
+    if example:
+        yield from _example(data)
+    yield from _declared(data, dropped, example)
     for key in ("pre", "post"):
         window = getattr(data, key)
         if window is not None and type(window[0]) is type(window[1]) and window[0] > window[1]:
             yield f"data.{key} is [first, last], and {window[0]} is after {window[1]}"
 
 
-def _declared(data: DataSection, dropped: Set[str]) -> list[str]:
-    """What the panel itself says of its declaration."""
-    example = (data.source or "").startswith("example:")
-    by_itself = data.treatment is None and data.arms is None and data.cohort is None
-    declared = Declaration(
-        unit=data.unit or "(unit)",
-        time=data.time or "(time)",
-        outcome=next(iter(data.all_outcomes), "(outcome)"),
-        treatment=data.treatment,
-        group=data.group,
-        exposures=data.exposures or ("example" if example and by_itself else None),
-        cohort=data.cohort,
-        covariates=data.covariates,
-        weights=data.weights,
-        cluster=data.cluster,
-        layout=data.layout,
-        pre=data.pre,
-        post=data.post,
-        terms=data.terms,
-        arms=data.arms,
-    )
-    unread = {"data.treatment", "data.arms", "data.exposures", "data.cohort", "data.layout"} & dropped
-    return [p for p in declared.problems() if not (unread and p.startswith("nothing says"))]
+def _example(data: DataSection) -> Iterator[str]:
+    name = (data.source or "").removeprefix(PREFIX).partition("?")[0]
+    if name in EXAMPLES and EXAMPLES[name].kind != data.kind:
+        yield f"data.kind is {data.kind}, and {PREFIX}{name} is {EXAMPLES[name].kind} data"
+
+
+def _declared(data: DataSection, dropped: Set[str], example: bool) -> list[str]:
+    """What the container says of its declaration, but for what is missing because it could not be read."""
+    keys = {key: getattr(data, key) for key in KINDS[data.kind].keys} | {"outcome": next(iter(data.all_outcomes), None)}
+    unread = any(f"data.{key}" in dropped for key in keys)
+    found = KINDS[data.kind].load_problems()(keys, example)
+    return [p for p in found if not (unread and p.startswith("nothing says"))]
 
 
 def _model(study: Study, dropped: Set[str]) -> Iterator[str]:
@@ -162,13 +149,15 @@ def _listed(study: Study) -> Iterator[str]:
     """Names and options under `baselines` and `checks`."""
     baselines = {name: entry for name, entry in BASELINES.items() if entry.kind == study.data.kind}
     checks = {name: entry for name, entry in CHECKS.items() if study.data.kind in entry.kinds}
+    functions = {name: entry.load for name, entry in baselines.items()}
+    functions |= {name: partial(entry.load, study.data.kind) for name, entry in checks.items()}
     for what, listed, available in (("baseline", study.baselines, baselines), ("check", study.checks, checks)):
         pairs = [] if isinstance(listed, str) else [pair for entry in listed for pair in entry.items()]
         for name, options in pairs:
             if problem := refuse(what, name, available):
                 yield problem
                 continue
-            valid = [key for key in signature(available[name].load()).parameters if key not in NOT_OPTIONS]
+            valid = [key for key in signature(functions[name]()).parameters if key not in NOT_OPTIONS]
             for option in options:
                 if option not in valid:
                     yield f"{what} '{name}' has no option '{option}'{closest(option, valid)}"

@@ -107,33 +107,33 @@ def _answer(study: Study, outcome: str | None, stages: Stages, *, first: bool, q
     """Data, posterior, estimates, baselines and checks of one outcome."""
     from bayes_causal.baselines.catalogue import run as run_baselines
     from bayes_causal.checks.catalogue import check
-    from bayes_causal.data.load import load_panel
+    from bayes_causal.data.load import load_data
     from bayes_causal.inference.fit import fit
 
     said = f"{outcome}: " if len(study.data.all_outcomes) > 1 else ""
     with stages("data", f"{said}reading the data"):
-        panel, provenance = load_panel(_declared(study), "/", outcome)
-        model = _model(study, panel)
+        data, provenance = load_data(_declared(study), "/", outcome)
+        model = _model(study, data)
     with stages("fit", f"{said}sampling the posterior"):
         tree = fit(model, _engine(study, quiet), seed=study.engine.seed)
     with stages("estimates", f"{said}reading the answers off the posterior"):
         estimates = _estimates(study, model, tree)
     with stages("baselines", f"{said}asking the baselines"):
-        estimates += run_baselines(panel, study.baselines, model.headline, level=study.level)
+        estimates += run_baselines(data, study.baselines, model.headline, level=study.level)
     with stages("checks", f"{said}checking"):
         checks = check(model, tree, study.checks if first else FURTHER_CHECKS)
-    name = outcome or panel.outcome_name
+    name = outcome or data.outcome_name
     if said:
         estimates = [e.labelled(outcome=name) for e in estimates]
     if not first:
         checks = [replace(c, name=f"{c.name} ({name})", severity="warning") for c in checks]
-    return Answer(name, data_record(panel.counts, provenance), model, tree, estimates, checks)
+    return Answer(name, data_record(data.counts, provenance), model, tree, estimates, checks)
 
 
 def _declared(study: Study) -> dict[str, Any]:
     """The data section as the readers take it: what the study says, and nothing else."""
-    keys = study.data.model_dump(exclude_unset=True, exclude={"kind"})
-    return {key: value for key, value in keys.items() if value not in (None, ())}
+    keys = study.data.model_dump(exclude_unset=True)
+    return {key: value for key, value in keys.items() if value is not None and (key, value) != ("sources", ())}
 
 
 def _model(study: Study, data: Any) -> Any:
@@ -180,6 +180,7 @@ def _write(study: Study, answers: list[Answer], stages: Stages, folder: Path) ->
 
 
 def _content(study: Study, answers: list[Answer], stages: Stages) -> RunContent:
+    from bayes_causal.data.kinds import KINDS
     from bayes_causal.reports import tables, text
     from bayes_causal.reports.content import RunContent
 
@@ -189,7 +190,7 @@ def _content(study: Study, answers: list[Answer], stages: Stages) -> RunContent:
     record = _record(study, answers, stages)
     return RunContent(
         study=record["study"],
-        verdict=text.verdict(head.estimates[0].rows()[0], checks, study.rope),
+        verdict=text.verdict(head.estimates[0].rows()[0], checks, study.rope, subject=KINDS[study.data.kind].subject),
         rows=rows,
         comparison=[row for a in answers for row in tables.comparison(a.estimates, a.estimates[0])],
         checks=checks,

@@ -6,27 +6,15 @@ import textwrap
 from inspect import signature
 from typing import Any, get_type_hints
 
+from bayes_causal.data.kinds import KINDS
 from bayes_causal.errors import StudyError
 from bayes_causal.models.catalogue import MODELS, ModelEntry
 from bayes_causal.study.names import refuse
 from bayes_causal.study.rules import words
 
-PANEL = """\
+DATA = """\
 data:
-  source: panel.csv            # csv, csv.gz, parquet, a glob or folder of parquet, a URL, or example:NAME; relative to this file
-  kind: panel
-  unit: unit                   # column that names the unit
-  time: time                   # column of the period
-  outcome: outcome             # column of the outcome; for several, the headline first: outcomes: [sales, units]
-  treatment: treated           # 0/1 column, on while the unit is treated
-  # group: campaign            # which treatment it is: effects are pooled over groups
-  # arms: arm                  # instead of treatment: column of several treatments; 0, none, control or empty = untreated
-  # exposures: exposures.csv   # instead of treatment and group: rows (unit, group, start, end), both ends included
-  # cohort: first_treated      # instead of treatment: first treated period, 0 or empty = never
-  # covariates: [income]
-  # weights: weight            # precision weights
-  # cluster: region            # what standard errors of the baselines are clustered by; the unit if left out
-  # where: time < 100          # a row filter, as SQL
+  source: data.csv             # csv, csv.gz, parquet, a glob or folder of parquet, a URL, or example:NAME; relative to this file
 """
 REST = """\
 engine:
@@ -56,7 +44,8 @@ def template(model: str) -> str:
         raise StudyError(problem)
     entry = MODELS[model]
     head = "\n".join(textwrap.wrap(f"{entry.name}: {entry.line}", 120, initial_indent="# ", subsequent_indent="# "))
-    return f"{head}\nname: study\n{PANEL}model:\n  name: {entry.name}\n{_options(entry)}{_priors(entry)}{REST}"
+    data = f"{DATA}  kind: {entry.kind}\n{KINDS[entry.kind].template}"
+    return f"{head}\nname: study\n{data}model:\n  name: {entry.name}\n{_options(entry)}{_priors(entry)}{REST}"
 
 
 def _options(entry: ModelEntry) -> str:
@@ -89,4 +78,6 @@ def _commented(text: str, comment: str) -> str:
 
 
 def _yaml(value: Any) -> str:
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(map(_yaml, value))}]"
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -8,6 +8,7 @@ A file holds `case`, `title`, `data` (keys of a study file, the source relative 
   estimand, scale, by
              what is asked; `by` is a dimension, `values` then maps its labels to numbers; without `by` there is one `value`
   at         labels of further dimensions of a table
+  level      probability of the interval, 0.9 if left out
   tolerance  largest absolute difference;  source: where the number is from;  slow: true for minutes of sampling
 """
 
@@ -22,15 +23,17 @@ from typing import Any
 import pytest
 import xarray as xr
 import yaml
+from pyarrow.csv import read_csv
 
 from bayes_causal import baselines
 from bayes_causal.baselines.catalogue import BASELINES
 from bayes_causal.data.load import load_panel
+from bayes_causal.data.time_series import TimeSeries
 from bayes_causal.estimates import Estimand, Estimate
 
 TABLES = {name: getattr(baselines, name) for name in ("att_gt", "bacon_summary", "twfe_weights")}
 KEYS = {"quantity", "method", "options", "priors", "engine", "data", "estimand", "scale", "by", "at", "value", "values"}
-KEYS |= {"tolerance", "source", "slow"}
+KEYS |= {"tolerance", "source", "slow", "level"}
 
 
 def cases() -> Iterator[Any]:
@@ -69,13 +72,16 @@ def test_published(
 
 
 @cache
-def _panel(data: str, folder: str) -> Any:
-    return load_panel(json.loads(data), folder)[0]
+def _container(data: str, folder: str) -> Any:
+    keys = json.loads(data)
+    if keys["kind"] == "panel":
+        return load_panel(keys, folder)[0]
+    return TimeSeries.from_frame(read_csv(Path(folder, keys.pop("source"))), **{k: v for k, v in keys.items() if k != "kind"})
 
 
 @cache
 def _asked(data: str, asked: str, folder: str) -> Any:
-    entry, panel = json.loads(asked), _panel(data, folder)
+    entry, panel = json.loads(asked), _container(data, folder)
     method, options = entry["method"], entry.get("options") or {}
     if method in TABLES:
         return TABLES[method](panel, **options)
@@ -88,7 +94,7 @@ def _asked(data: str, asked: str, folder: str) -> Any:
 
 def _answer(data: str, entry: str, folder: str) -> Any:
     """The answer to an entry; entries that ask the same share one."""
-    names = ("method", "options", "priors", "engine", "estimand", "scale", "by")
+    names = ("method", "options", "priors", "engine", "estimand", "scale", "by", "level")
     asked = {k: v for k, v in json.loads(entry).items() if k in names}
     return _asked(data, json.dumps(asked, sort_keys=True), folder)
 
@@ -101,7 +107,7 @@ def _from_model(panel: Any, entry: Mapping[str, Any], estimand: Estimand) -> Est
     model = MODELS[entry["method"]].build(panel, entry.get("options") or {}, entry.get("priors") or {})
     settings = {"name": "auto", "seed": 1} | (entry.get("engine") or {})
     engine = engine_from(settings.pop("name"), **{k: v for k, v in settings.items() if k != "seed"})
-    return estimate(model, fit(model, engine, seed=settings["seed"]), estimand)
+    return estimate(model, fit(model, engine, seed=settings["seed"]), estimand, level=entry.get("level", 0.9))
 
 
 def _look_up(answer: Any, entry: Mapping[str, Any], label: Any) -> float:

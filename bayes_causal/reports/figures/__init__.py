@@ -10,9 +10,21 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from bayes_causal.data.kinds import KINDS
 from bayes_causal.reports import style
 from bayes_causal.reports.content import RunContent
-from bayes_causal.reports.figures import chains, effect, event_study, groups, methods, predictive, raw_means
+from bayes_causal.reports.figures import (
+    chains,
+    components,
+    controls,
+    counterfactual,
+    effect,
+    event_study,
+    groups,
+    methods,
+    predictive,
+    raw_means,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -29,10 +41,13 @@ class Drawing:
     caption: str
 
 
-DISTRUSTED = ("verdict", "event-time", "groups", "comparison")
+DISTRUSTED = ("verdict", "event-time", "groups", "series", "comparison")
 
 FIGURES = (
     Drawing("effect", "verdict", effect.draw, effect.alt, effect.CAPTION),
+    Drawing("counterfactual", "series", counterfactual.draw, counterfactual.alt, counterfactual.CAPTION),
+    Drawing("controls", "controls", controls.draw, controls.alt, controls.CAPTION),
+    Drawing("components", "components", components.draw, components.alt, components.CAPTION),
     Drawing("raw_means", "raw-means", raw_means.draw, raw_means.alt, raw_means.CAPTION),
     Drawing("event_study", "event-time", event_study.draw, event_study.alt, event_study.CAPTION),
     Drawing("groups", "groups", groups.draw, groups.alt, groups.CAPTION),
@@ -44,7 +59,8 @@ FIGURES = (
 
 def drawn(content: RunContent) -> Iterator[tuple[Drawing, Figure]]:
     """The figures that apply, in order; those that show effects say so where the result is not reliable."""
-    for drawing in FIGURES:
+    of_others = {s for kind in KINDS.values() for s in kind.sections} - set(content.kind.sections)
+    for drawing in (d for d in FIGURES if d.section not in of_others):
         figure = drawing.draw(content)
         if figure is None:
             continue

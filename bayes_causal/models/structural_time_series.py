@@ -1,0 +1,433 @@
+"""Structural time series: what an outcome would have been from an intervention on, had it gone on as before.
+
+    y_t = μ_t + s_t + x_t'β + ε_t,   fitted to the pre-period only
+    μ: local level, or local linear trend;  s: seasons, several;  β: spike and slab, ridge;  wandering coefficients as an option
+
+Two sets of priors. "calibrated": ε is AR(1) with innovation sd σ ~ HalfNormal, ρ ~ Uniform(−1, 1), and every other sd is a ratio
+to σ, half-normal. "causalimpact": R's defaults, ε independent, for comparison: they cover a null series far too seldom where the
+level moves or errors are autocorrelated. Everything is standardised by the pre-period; answers are in units of the outcome.
+
+Brodersen et al. 2015, doi:10.1214/14-AOAS788; George & McCulloch 1997 on spike and slab; Durbin & Koopman 2012 on state space.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+import xarray as xr
+
+from bayes_causal.data.time_series import TimeSeries
+from bayes_causal.estimates import Estimand
+from bayes_causal.models import series_predictive
+from bayes_causal.models.base import Assumption
+from bayes_causal.models.series_design import SeriesDesign, series_design
+from bayes_causal.models.series_options import refuse_options
+from bayes_causal.models.series_parts import Dynamic, LocalLevel, LocalLinearTrend, Seasonal, SeriesPart
+from bayes_causal.models.series_scales import Scale
+
+if TYPE_CHECKING:
+    from bayes_causal.models.base import CollapsedForm
+    from bayes_causal.numerics.sd_prior import SdPrior
+
+NOISE_SEED = 20_150_101
+MOST_STEPS = 2**12
+
+
+@dataclass(frozen=True)
+class Priors:
+    """Scales of the priors, on the outcome divided by the sd of its pre-period.
+
+    Parameters
+    ----------
+    sigma : scale of the half-normal on the innovation sd σ of the error
+    level_ratio, trend_ratio, seasonal_ratio, dynamic_ratio : scales of the half-normals on the sds of the innovations of level,
+        slope, seasons and wandering coefficients, relative to σ
+    first_level : sd of the initial level around the first outcome
+    first_slope : sd of the initial slope, per period
+    first_season : sd of the initial seasonal effects
+    slab : information of the slab, in observations
+    slab_diagonal : share of the diagonal in it
+    ridge : scale of the half-normal on the common sd of ridge coefficients, per sd of a control
+    level_sd : guess of the level's sd under "causalimpact" (R's `prior.level.sd`), which uses no other of these but `slab`,
+        `slab_diagonal`
+    """
+
+    sigma: float = 1.0
+    level_ratio: float = 0.3
+    trend_ratio: float = 0.03
+    seasonal_ratio: float = 0.1
+    dynamic_ratio: float = 0.1
+    first_level: float = 1.0
+    first_slope: float = 0.1
+    first_season: float = 1.0
+    slab: float = 0.01
+    slab_diagonal: float = 0.5
+    ridge: float = 1.0
+    level_sd: float = 0.01
+
+
+@dataclass(frozen=True, eq=False, init=False)
+class StructuralTimeSeries:
+    """Structural time series.
+
+    Parameters
+    ----------
+    series : TimeSeries
+    level : {"local_level", "local_linear_trend"}
+    seasonal : sequence of {"period": int, "duration": int}
+        Seasons, and rows that each lasts (1 if left out).
+    ar : {0, 1}, optional
+        1: errors are AR(1), the default of the calibrated priors; 0: they are independent, as in R.
+    regression : {"spike_slab", "ridge", "none"}
+        Of the outcome on the controls; "none" where there are none.
+    expected_model_size : float
+        Expected number of columns in the regression, the intercept counted under "causalimpact" as in R.
+    dynamic : bool
+        Whether coefficients wander beside their constant parts.
+    errors : {"gaussian"}
+    standardise : bool
+        Whether controls are centred and scaled by the pre-period.
+    prior_set : {"calibrated", "causalimpact"}
+    priors : Priors
+
+    Raises
+    ------
+    ValueError
+        Every option that does not exist, or does not go with another, in one message.
+    """
+
+    series: TimeSeries
+    level: str
+    seasonal: tuple[tuple[int, int], ...]
+    ar: int
+    regression: str
+    expected_model_size: float
+    dynamic: bool
+    errors: str
+    standardise: bool
+    prior_set: str
+    priors: Priors
+
+    name: ClassVar[str] = "structural_time_series"
+    headline: ClassVar[Estimand] = Estimand("att", "realised")
+
+    def __init__(
+        self,
+        series: TimeSeries,
+        *,
+        level: Literal["local_level", "local_linear_trend"] = "local_level",
+        seasonal: Sequence[Mapping[str, int]] = (),
+        ar: int | None = None,
+        regression: Literal["spike_slab", "ridge", "none"] = "spike_slab",
+        expected_model_size: float = 3.0,
+        dynamic: bool = False,
+        errors: Literal["gaussian"] = "gaussian",
+        standardise: bool = True,
+        prior_set: Literal["calibrated", "causalimpact"] = "calibrated",
+        priors: Priors | None = None,
+    ):
+        settled: dict[str, Any] = {
+            "series": series,
+            "level": level,
+            "seasonal": seasonal,
+            "ar": int(prior_set == "calibrated") if ar is None else ar,
+            "regression": regression if series.control_names else "none",
+            "expected_model_size": expected_model_size,
+            "dynamic": dynamic,
+            "errors": errors,
+            "standardise": standardise,
+            "prior_set": prior_set,
+            "priors": priors or Priors(),
+        }
+        refuse_options(settled, regression, len(series.control_names))
+        settled["seasonal"] = tuple((int(s["period"]), int(s.get("duration", 1))) for s in seasonal)
+        for key, value in settled.items():
+            object.__setattr__(self, key, value)
+
+    def variant(self, *, series: TimeSeries | None = None, **options: Any) -> StructuralTimeSeries:
+        """The same model on other data, or with some options changed: what refitting checks need."""
+        names = ("level", "ar", "expected_model_size", "dynamic", "errors", "standardise", "prior_set", "priors", "regression")
+        kept = {k: getattr(self, k) for k in names} | {"seasonal": [{"period": p, "duration": d} for p, d in self.seasonal]}
+        return StructuralTimeSeries(series or self.series, **(kept | options))
+
+    @cached_property
+    def design(self) -> SeriesDesign:
+        """Arrays on the standardised scale."""
+        used = self.series if self.regression != "none" else self.series.select_controls(())
+        intercept = self.prior_set == "causalimpact" and self.regression == "spike_slab"
+        return series_design(used, intercept=intercept, diagonal=self.priors.slab_diagonal, standardise=self.standardise)
+
+    @cached_property
+    def parts(self) -> tuple[SeriesPart, ...]:
+        """The components, the level first."""
+        p = self.priors
+        if self.level == "local_level":
+            parts: list[SeriesPart] = [LocalLevel(self._scale("level", p.level_ratio, 32.0), self._first(p.first_level))]
+        else:
+            scales = self._scale("level", p.level_ratio, 32.0), self._scale("trend", p.trend_ratio, 0.01)
+            parts = [LocalLinearTrend(*scales, self._first(p.first_level), self._first(p.first_slope))]
+        for period, duration in self.seasonal:
+            name = f"seasonal_{period}" + (f"x{duration}" if duration > 1 else "")
+            parts.append(Seasonal(self._scale(name, p.seasonal_ratio, 0.01), period, duration, self._first(p.first_season)))
+        if self.dynamic:
+            parts.append(Dynamic(self._scale("dynamic", p.dynamic_ratio, 1.0), self.design.controls))
+        return tuple(parts)
+
+    @cached_property
+    def sigma(self) -> SdPrior | None:
+        """R's prior on σ; None where it is half-normal."""
+        from bayes_causal.numerics.sd_prior import SdPrior
+
+        if self.prior_set == "calibrated":
+            return None
+        return SdPrior(float(np.sqrt(0.2)), 50.0, 1.2) if self.regression != "none" else SdPrior(1.0, 0.01, 1.2)
+
+    @property
+    def inclusion(self) -> float:
+        """Prior probability of each candidate column, 1 where all are in."""
+        p = self.design.candidates.shape[1]
+        return min(1.0, self.expected_model_size / p) if p and self.regression == "spike_slab" else 1.0
+
+    @property
+    def selection(self) -> bool:
+        """Whether there is more than one sub-model."""
+        return self.inclusion < 1.0
+
+    def coords(self) -> dict[str, Any]:
+        """Labels of every dim."""
+        d, time = self.design, self.series.dataset["time"].values
+        coords: dict[str, Any] = {"time": time, "row": np.arange(d.fitted_rows.size), "step": np.arange(1, d.span)}
+        if d.candidates.shape[1]:
+            names = list(self.series.control_names)
+            coords |= {"control": names, "candidate": [*(["intercept"] if d.intercept else []), *names]}
+        return coords
+
+    def dims(self) -> dict[str, tuple[str, ...]]:
+        """Dims of reported quantities."""
+        names: dict[str, tuple[str, ...]] = {p.name: ("time",) for p in self.parts}
+        return names | {"counterfactual": ("time",), "beta": ("control",), "inclusion": ("control",), "y": ("row",)}
+
+    def numpyro_model(self) -> None:
+        """The model in NumPyro."""
+        import jax.numpy as jnp
+        from numpyro import sample
+        from numpyro.distributions import Bernoulli, HalfNormal, MultivariateNormal, Normal, Uniform
+
+        from bayes_causal.models.truncated_sd import TruncatedSd
+
+        d, p, q = self.design, self.priors, self.design.candidates.shape[1]
+        sigma = sample("sigma", HalfNormal(p.sigma) if self.sigma is None else TruncatedSd(self.sigma))
+        mean = d.first + sum(part.numpyro(d.span, sigma) for part in self.parts)
+        if q and self.regression == "ridge":
+            ridge = sample("ridge", HalfNormal(p.ridge))
+            mean = mean + d.candidates[: d.span] @ sample("beta", Normal(0.0, ridge).expand([q]).to_event(1))
+        elif q:
+            taken = sample("include", Bernoulli(self.inclusion).expand([q]).to_event(1)) if self.selection else jnp.ones(q)
+            # Columns left out keep a normal of their own, which no data inform: the dimension stays the same.
+            both = taken[:, None] * taken + jnp.diag(1 - taken)
+            precision = p.slab * d.information * both / sigma**2
+            beta = sample("beta", MultivariateNormal(jnp.zeros(q), precision_matrix=precision))
+            mean = mean + d.candidates[: d.span] @ (taken * beta)
+        at = d.fitted_rows
+        y, expected, sd = d.y[at], mean[at], sigma
+        if self.ar:
+            rho = sample("rho", Uniform(-1.0, 1.0))
+            c = jnp.where(d.gap > 0, rho ** jnp.maximum(d.gap, 1), 0.0)
+            expected = expected + c * jnp.concatenate([jnp.zeros(1), (y - expected)[:-1]])
+            sd = sigma * jnp.sqrt((1 - c**2) / (1 - rho**2))
+        sample("y", Normal(expected, sd).to_event(1), obs=y)
+
+    def pymc_model(self) -> Any:
+        """The model in PyMC."""
+        import pymc as pm
+        import pytensor.tensor as pt
+
+        from bayes_causal.models.series_scales import pymc_truncated_sd
+
+        d, q = self.design, self.design.candidates.shape[1]
+        p = Priors(**{f.name: np.float64(getattr(self.priors, f.name)) for f in fields(self.priors)})
+        with pm.Model(coords=self.coords()) as model:
+            sigma = pm.HalfNormal("sigma", p.sigma) if self.sigma is None else pymc_truncated_sd("sigma", self.sigma)
+            mean = d.first + sum(part.pymc(d.span, sigma) for part in self.parts)
+            if q and self.regression == "ridge":
+                ridge = pm.HalfNormal("ridge", p.ridge)
+                mean = mean + pt.dot(d.candidates[: d.span], pm.Normal("beta", 0.0, ridge, dims="candidate"))
+            elif q:
+                taken = pm.Bernoulli("include", np.float64(self.inclusion), dims="candidate") if self.selection else pt.ones(q)
+                both = taken[:, None] * taken + pt.diag(1 - taken)
+                precision = p.slab * d.information * both / sigma**2
+                beta = pm.MvNormal("beta", pt.zeros(q), tau=precision, dims="candidate")
+                mean = mean + pt.dot(d.candidates[: d.span], taken * beta)
+            at = d.fitted_rows
+            y, expected, sd = d.y[at], mean[at], sigma
+            if self.ar:
+                rho = pm.Uniform("rho", np.float64(-1.0), np.float64(1.0))
+                c = pt.where(d.gap > 0, rho ** np.maximum(d.gap, 1), 0.0)
+                expected = expected + c * pt.concatenate([pt.zeros(1), (y - expected)[:-1]])
+                sd = sigma * pt.sqrt((1 - c**2) / (1 - rho**2))
+            pm.Normal("y", expected, sd, observed=y, dims="row")
+        return model
+
+    def collapsed(self, outcome: np.ndarray | None = None) -> CollapsedForm:
+        """States, coefficients and sub-models integrated out; R's local level leaves one variance ratio, others their scales.
+
+        `outcome` (N,) stands in for the standardised outcomes of the fitted rows, as simulated ones do.
+        """
+        from bayes_causal.numerics.one_ratio import OneRatio
+
+        if self.sigma is not None and len(self.parts) == 1 and isinstance(self.parts[0], LocalLevel):
+            span, sums = self._sums(outcome)
+            level = self.parts[0].scale.prior
+            assert not isinstance(level, float)
+            p = self.design.candidates.shape[1]
+            return OneRatio(self.parts[0].part(), p, self.selection, self.sigma, level, span, sums)
+        return self.all_scales(outcome)
+
+    def all_scales(self, outcome: np.ndarray | None = None) -> CollapsedForm:
+        """The collapsed form that leaves every standard deviation, where `collapsed` may integrate more of them out."""
+        from bayes_causal.numerics.linear_gaussian import Hyper
+        from bayes_causal.numerics.sd_prior import SdHyper
+        from bayes_causal.numerics.state_space import StateSpace
+
+        span, sums = self._sums(outcome)
+        hypers: list[Any] = [
+            Hyper("sigma", "half_normal", self.priors.sigma) if self.sigma is None else SdHyper("sigma", self.sigma)
+        ]
+        hypers += [Hyper("rho", "uniform")] if self.ar else []
+        hypers += [scale.hyper() for part in self.parts for scale in part.scales]
+        ridge = self.regression == "ridge"
+        hypers += [Hyper("ridge", "half_normal", self.priors.ridge)] if ridge else []
+        irregular = any(duration > 1 for _, duration in self.seasonal)
+        parts = tuple(p.part() for p in self.parts)
+        p = self.design.candidates.shape[1]
+        return StateSpace(
+            tuple(hypers), parts, p, self.selection, bool(self.ar), "ridge" if ridge else None, span, irregular, sums
+        )
+
+    def natural(self, sites: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Reported quantities in units of the outcome, from the sites of either a twin or the collapsed form."""
+        d, s = self.design, self.design.scale
+        rng = np.random.default_rng(NOISE_SEED)
+        paths = series_predictive.paths(self.parts, sites, d, rng)
+        beta = series_predictive.coefficients(sites)
+        expected = series_predictive.expected(paths, beta, d)
+        outcome = expected + series_predictive.errors(expected, sites, d, rng)
+        named = {k: v * s for k, v in paths.items()}
+        offset = beta[..., :1] if d.intercept and beta is not None else 0.0
+        named["level"] = d.center + s * (paths["level"] + offset)
+        named["counterfactual"] = d.center + s * outcome
+        if beta is not None:
+            named["beta"] = beta[..., int(d.intercept) :] * s / d.control_scale
+            taken = sites.get("include", np.ones_like(beta))
+            named["inclusion"] = np.asarray(taken, float)[..., int(d.intercept) :]
+        relative = {scale.name: scale.relative for part in self.parts for scale in part.scales}
+        named |= {k: sites[k] * (1.0 if is_ratio else s) for k, is_ratio in relative.items()}
+        named |= {k: sites[k] for k in ("rho", "ridge") if k in sites}
+        return named | {"sigma": sites["sigma"] * s}
+
+    def top_level(self) -> tuple[str, ...]:
+        """Sites with top-level priors on scales: what a prior sensitivity analysis scales."""
+        return ("sigma", "rho", "ridge", *(scale.name for part in self.parts for scale in part.scales))
+
+    def effect(self, posterior: xr.Dataset, estimand: Estimand) -> xr.DataArray:
+        """Draws of an estimand, on the outcome that happened.
+
+        `att`: mean over the observed dates of the post-period of outcome minus counterfactual; by `time`, at every observed date
+        from the intervention on. `cumulative`: the sum; by `time`, the running sum. `relative`: the sum over the sum of the
+        counterfactual.
+
+        Raises
+        ------
+        EstimandError
+            An estimand this model does not have.
+        """
+        return series_predictive.effect(self, posterior, estimand)
+
+    def components(self, posterior: xr.Dataset) -> xr.Dataset:
+        """Draws (chain, draw, time) of what makes up the expected outcome: level, seasons, regression, in its units."""
+        d = self.design
+        found = {p.name: posterior[p.name] for p in self.parts}
+        if "beta" in posterior:
+            controls = xr.DataArray(
+                d.controls * d.control_scale, {"time": self.coords()["time"], "control": self.coords()["control"]}
+            )
+            found["regression"] = (posterior["beta"] * controls).sum("control")
+        return xr.Dataset(found)
+
+    def simulate(self, sites: Mapping[str, np.ndarray], rng: np.random.Generator) -> np.ndarray:
+        """(S, N) outcomes of the fitted rows in natural units: the states of the sites, errors drawn anew."""
+        d = self.design
+        paths = series_predictive.paths(self.parts, sites, d, rng)
+        expected = series_predictive.expected(paths, series_predictive.coefficients(sites), d)[:, d.fitted_rows]
+        return d.center + d.scale * (expected + series_predictive.fresh_errors(sites, d, rng))
+
+    def observed(self) -> xr.DataArray:
+        """(row,) the outcomes the model is fitted to, in natural units, with their dates."""
+        d = self.design
+        where = {"time_of_row": ("row", self.series.dataset["time"].values[d.fitted_rows])}
+        return xr.DataArray(d.center + d.scale * d.y[d.fitted_rows], dims=("row",), coords=where, name="y")
+
+    def standardised(self, outcomes: np.ndarray) -> np.ndarray:
+        """Outcomes minus the centre, over the scale, of this pre-period."""
+        return (outcomes - self.design.center) / self.design.scale
+
+    def log_likelihood(self, sites: Mapping[str, np.ndarray]) -> xr.DataArray:
+        """(sample, row) log density of each fitted outcome given the states and the outcomes before it, standardised scale."""
+        value = series_predictive.log_likelihood(self.parts, sites, self.design)
+        return xr.DataArray(value, dims=("sample", "row"), name="y")
+
+    @property
+    def unit(self) -> str:
+        """Unit of the effects: the outcome's."""
+        return self.series.outcome_name
+
+    def estimands(self) -> tuple[Estimand, ...]:
+        """The average, the sum, the fraction, and date by date."""
+        names = ("att", "cumulative", "relative")
+        return (*(Estimand(n, "realised") for n in names), *(Estimand(n, "realised", "time") for n in names[:2]))
+
+    def assumptions(self) -> tuple[Assumption, ...]:
+        """What must be true for the att to be causal."""
+        stable = "Without the intervention the outcome would have kept its relation to the controls and its own dynamics."
+        alone = "The intervention does not change the controls."
+        nothing = "Nothing else that moves the outcome alone happened on or after the date of the intervention."
+        ahead = "The outcome does not react before the date of the intervention."
+        noise = (
+            "Level, seasons and errors are normal, with constant variances, as the options say; the error of the counterfactual "
+            "continues that of the pre-period."
+        )
+        return (
+            Assumption("stable relation", stable, ("placebo_time", "false_alarms", "leave_one_out")),
+            Assumption("unaffected controls", alone, ("control_drift", "leave_one_out")),
+            Assumption("no other event", nothing, ("false_alarms",)),
+            Assumption("no anticipation", ahead, ("placebo_time",)),
+            Assumption("model of the series", noise, ("posterior_predictive", "prior_sensitivity", "false_alarms")),
+        )
+
+    def constant_data(self) -> xr.Dataset:
+        """The series itself, and which dates are which: all a report needs."""
+        data = self.series.dataset
+        kept = ["outcome", *(["controls"] if "controls" in data else [])]
+        flags = {"pre": ("time", self.series.pre), "post": ("time", self.series.post)}
+        return xr.Dataset({k: data[k] for k in kept}, attrs={}).assign(flags)
+
+    def _scale(self, name: str, ratio: float, df: float) -> Scale:
+        """The sd of a component's innovations under the set of priors chosen."""
+        from bayes_causal.numerics.sd_prior import SdPrior
+
+        if self.prior_set == "calibrated":
+            return Scale(f"{name}_ratio", float(ratio))
+        guess = self.priors.level_sd if name == "level" else 0.01
+        return Scale(f"sigma_{name}", SdPrior(float(guess), df, 1.0))
+
+    def _first(self, sd: float) -> float:
+        """The sd of an initial state: R's is that of the outcome."""
+        return 1.0 if self.prior_set == "causalimpact" else float(sd)
+
+    def _sums(self, outcome: np.ndarray | None) -> tuple[int, Any]:
+        """Rows that hold all fitted ones, padded, and the data as the collapsed forms take them."""
+        return series_predictive.sums(self, outcome)

@@ -1,0 +1,167 @@
+"""Local level, static regression, independent errors, R's priors: all but one variance ratio q integrated out in closed form.
+
+    y_t = μ_t + x_t'β + ε_t,  ε_t ~ N(0, σ²)        μ_{t+1} = μ_t + η_t,  η_t ~ N(0, q σ²)        μ_1 ~ N(first, s₀²), absolute
+    1/σ² ~ Gamma(df/2, ss/2),  1/(qσ²) ~ Gamma(df_l/2, ss_l/2),  both standard deviations below a limit
+
+For given q one filter whitens [X, 1, y] with μ_1 = 0; each sub-model leaves a 2 × 2 block [C, B; B, A] of level and outcome, with
+which μ_1 goes too, and λ = 1/σ² is left:
+
+    λ^a exp(−½ λ [A − B²/(C + 1/(λ s₀²)) + ss + ss_l/q]) (1 + C λ s₀²)^(−½) dlog λ,   a = (n + df + df_l)/2
+
+above λ = 1/U, U = min(upper², upper_l²/q), by quadrature; and q^(−df_l/2) dlog q is what the change of variables leaves of q.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jax.scipy.special import logsumexp
+
+from bayes_causal.numerics.kalman import Space, draw_states, gram
+from bayes_causal.numerics.sd_prior import SdPrior
+from bayes_causal.numerics.state_space import LOG_2PI, Part, SeriesSums, contributions, draw_coefficients
+from bayes_causal.numerics.subsets import eliminate, members
+
+GAUSS = np.polynomial.legendre.leggauss(40)
+WIDTH = 9.0
+CELLS = 256
+
+
+@dataclass(frozen=True, eq=False)
+class OneRatio:
+    """A local level with R's priors.
+
+    Parameters
+    ----------
+    part : the level
+    candidates : p
+    selection : whether sub-models are summed over
+    sigma, sigma_level : priors of the two standard deviations
+    span : rows that hold all observed ones
+    sums : what the data say
+    """
+
+    part: Part
+    candidates: int
+    selection: bool
+    sigma: SdPrior
+    sigma_level: SdPrior
+    span: int
+    sums: SeriesSums | None
+
+    @property
+    def hypers(self) -> tuple[Any, ...]:
+        """The ratio alone."""
+        return ("ratio",)
+
+    @property
+    def columns(self) -> int:
+        """States, coefficients and σ."""
+        return self.candidates + self.span + 1
+
+    def width(self, sums: Any) -> int:
+        """Numbers a draw holds."""
+        return 8 * self.span + 40 * 2 ** (self.candidates * self.selection)
+
+    def bare(self) -> OneRatio:
+        """The form without its data."""
+        return replace(self, sums=None)
+
+    def signature(self) -> tuple[Any, ...]:
+        """All that is compiled in."""
+        return self.part, self.candidates, self.selection, self.sigma, self.sigma_level, self.span
+
+    def log_ratio(self, t: Array) -> Array:
+        """Log q at t, 0 at the guess of the level's sd under a residual sd of a third."""
+        return 2 * t + 2 * float(np.log(3 * self.sigma_level.guess))
+
+    def log_density(self, sums: SeriesSums, t: Array) -> Array:
+        """Log p(y, t)."""
+        return logsumexp(self.sub_models(sums, self.log_ratio(t[0]))[0]) + jnp.log(2.0)
+
+    def sub_models(self, sums: SeriesSums, log_q: Array) -> tuple[Array, Array, Array]:
+        """(G,) log p(y, γ, log q), (G, 2, 2) what sub-models leave of level and outcome, and (p + 2, p + 2) products."""
+        p = self.candidates
+        ones = jnp.ones((self.span, 1))
+        columns = jnp.concatenate([sums.columns[: self.span, :p], ones, sums.columns[: self.span, p:]], 1)
+        products, log_f = gram(self._space(sums, log_q, self.span), columns, sums.observed[: self.span])
+        products = products.at[:p, :p].add(sums.slab)
+        rest, log_det = eliminate(products, p, forced=not self.selection)
+        value = sums.log_prior - 0.5 * (log_det + log_f) - 0.5 * self.sigma_level.df * log_q + self._constant(sums)
+        return value + self._over_precision(sums, log_q, rest), rest, products
+
+    def draw_sites(self, sums: SeriesSums, t: Array, key: Array) -> dict[str, Array]:
+        """The two standard deviations, γ, β and the path of the level over all rows, the post-period ahead included."""
+        p, log_q = self.candidates, self.log_ratio(t[0])
+        keys = jax.random.split(key, 4)
+        log_p, rest, products = self.sub_models(sums, log_q)
+        g = jax.random.categorical(keys[0], log_p)
+        precision = self._draw_precision(sums, log_q, rest[g], keys[1])
+        sigma = 1 / jnp.sqrt(precision)
+        products = products.at[p, p].add(1 / (precision * sums.first_sd[0] ** 2))
+        taken = jnp.asarray(members(p), float)[g] if self.selection else jnp.ones(p)
+        coefficients = draw_coefficients(products, jnp.append(taken, 1.0), sigma, keys[2])
+        beta, first = coefficients[:p], coefficients[p]
+        sites = {"sigma": sigma, "sigma_level": sigma * jnp.exp(log_q / 2)}
+        sites |= {"include": taken} if self.selection else {}
+        sites |= {"beta": beta} if p else {}
+        resid = (sums.columns[:, p] - sums.columns[:, :p] @ beta - first) / sigma
+        paths = draw_states(self._space(sums, log_q, resid.shape[0]), resid, sums.observed, keys[3])
+        return sites | contributions((self.part,), sums, first + sigma * paths)
+
+    def _space(self, sums: SeriesSums, log_q: Array, rows: int) -> Space:
+        """The level from 0, in units of σ²."""
+        one = jnp.ones((1, 1))
+        return Space(one, one * jnp.exp(log_q / 2), sums.loading[:rows], 0 * one, jnp.ones(()), None)
+
+    def _constant(self, sums: SeriesSums) -> Array:
+        """Log constants of likelihood and priors; with λ = 1/σ², σ²-densities are half those of σ."""
+        both = (self.sigma, self.sigma_level)
+        return -0.5 * jnp.sum(sums.observed) * LOG_2PI + sum(p.log_constant - float(np.log(2)) for p in both)
+
+    def _shape(self, sums: SeriesSums) -> Array:
+        return (jnp.sum(sums.observed) + self.sigma.df + self.sigma_level.df) / 2
+
+    def _log_integrand(self, sums: SeriesSums, log_q: Array, rest: Array, log_precision: Array) -> Array:
+        """Of log λ, (..., L), for (..., 2, 2) blocks."""
+        c, b, a = rest[..., 0, 0, None], rest[..., 0, 1, None], rest[..., 1, 1, None]
+        precision, s2 = jnp.exp(log_precision), sums.first_sd[0] ** 2
+        fit = a - b**2 / (c + 1 / (precision * s2)) + self.sigma.ss + self.sigma_level.ss * jnp.exp(-log_q)
+        return self._shape(sums) * log_precision - 0.5 * precision * fit - 0.5 * jnp.log1p(c * precision * s2)
+
+    def _interval(self, sums: SeriesSums, log_q: Array, rest: Array) -> tuple[Array, Array]:
+        """(...,) ends in log λ between which the integrand lies, to e^(−40)."""
+        shape = self._shape(sums)
+        c, b, a = rest[..., 0, 0], rest[..., 0, 1], rest[..., 1, 1]
+        rate = (a - b**2 / c + self.sigma.ss + self.sigma_level.ss * jnp.exp(-log_q)) / 2
+        center, sd = jnp.log(shape / rate), 1 / jnp.sqrt(shape)
+        limit = jnp.maximum(-2 * np.log(self.sigma.upper), log_q - 2 * np.log(self.sigma_level.upper))
+        low = jnp.maximum(center - WIDTH * sd, limit)
+        # Beyond a limit above the mode, the integrand falls at this rate at least.
+        fall = jnp.maximum(rate * jnp.exp(low) - shape, 1e-3)
+        high = jnp.where(limit > center, low + jnp.minimum(WIDTH * sd, 40 / fall), center + WIDTH * sd)
+        return low, high
+
+    def _over_precision(self, sums: SeriesSums, log_q: Array, rest: Array) -> Array:
+        low, high = self._interval(sums, log_q, rest)
+        x = (low + high)[..., None] / 2 + (high - low)[..., None] / 2 * GAUSS[0]
+        weight = jnp.log((high - low)[..., None] / 2 * GAUSS[1])
+        return logsumexp(self._log_integrand(sums, log_q, rest, x) + weight, -1)
+
+    def _draw_precision(self, sums: SeriesSums, log_q: Array, rest: Array, key: Array) -> Array:
+        """λ of one (2, 2) block, by the integral of its density between the ends, linear within cells."""
+        low, high = self._interval(sums, log_q, rest)
+        x = jnp.linspace(low, high, CELLS + 1)
+        log_f = self._log_integrand(sums, log_q, rest, x)
+        f = jnp.exp(log_f - jnp.max(log_f))
+        mass = jnp.concatenate([jnp.zeros(1), jnp.cumsum((f[1:] + f[:-1]) / 2)])
+        u = jax.random.uniform(key, (), f.dtype) * mass[-1]
+        k = jnp.clip(jnp.searchsorted(mass, u, side="right") - 1, 0, CELLS - 1)
+        f0, slope, left = f[k], f[k + 1] - f[k], u - mass[k]
+        share = 2 * left / jnp.maximum(f0 + jnp.sqrt(jnp.maximum(f0**2 + 2 * slope * left, 0.0)), 1e-300)
+        return jnp.exp(x[k] + jnp.clip(share, 0.0, 1.0) * (x[1] - x[0]))

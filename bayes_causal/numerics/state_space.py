@@ -1,0 +1,218 @@
+"""Structural time series with everything but their scales integrated out: states, regression coefficients, and the sub-models.
+
+    y_t = first + Σ_parts z_t'α_t + x_t'β + e_t        e_t ~ N(0, σ), or AR(1) with innovation sd σ
+    β_γ | γ, σ ~ N(0, σ² (Ω⁻¹_γγ)⁻¹),  γ_j ~ Bernoulli(π)
+
+Given the scales, one filter whitens the columns [X, y]; each sub-model is then a regression (`subsets`), and their marginal
+likelihoods add up to that of the scales.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jax.scipy.linalg import solve_triangular
+from jax.scipy.special import logsumexp
+
+from bayes_causal.numerics.kalman import Space, draw_states, gram
+from bayes_causal.numerics.subsets import eliminate, members
+
+LOG_2PI = float(np.log(2 * np.pi))
+
+
+@dataclass(frozen=True)
+class Part:
+    """One component of a series: m states.
+
+    Parameters
+    ----------
+    name : the site of its contribution to the outcome
+    transition : m rows of the transition matrix
+    noises : (state, hyperparameter, relative) of each innovation; relative ones are in units of σ
+    """
+
+    name: str
+    transition: tuple[tuple[float, ...], ...]
+    noises: tuple[tuple[int, str, bool], ...]
+
+    @property
+    def size(self) -> int:
+        """Number of states."""
+        return len(self.transition)
+
+
+class SeriesSums(NamedTuple):
+    """The data of one series. T rows (padded, the post-period included), p candidate columns, G sub-models, m states.
+
+    Parameters
+    ----------
+    columns : (T, p + 1) candidate columns of X, and y minus `first`, 0 where not observed
+    observed : (T,) rows that the likelihood holds
+    loading : (T, m) of the parts' states
+    advance : (T, m) 1 where a state moves on after the row
+    first_sd : (m,) prior sds of the initial states, whose means are 0
+    slab : (p, p) Ω⁻¹
+    log_prior : (G,) log p(γ) + ½ log |Ω⁻¹_γγ|
+    first : () prior mean of the initial level
+    """
+
+    columns: Any
+    observed: Any
+    loading: Any
+    advance: Any
+    first_sd: Any
+    slab: Any
+    log_prior: Any
+    first: Any
+
+
+@dataclass(frozen=True, eq=False)
+class StateSpace:
+    """A structural time series, its scales σ, [ρ], and those of the parts as hyperparameters.
+
+    Parameters
+    ----------
+    hypers : θ
+    parts : the components, states in this order
+    candidates : p
+    selection : whether sub-models are summed over; else all candidates are in
+    ar1 : AR(1) errors, else independent ones
+    slab_sd : hyperparameter that scales the prior of β to N(0, slab_sd²) on every column; None is Ω as given, times σ²
+    span : rows that hold all observed ones
+    irregular : whether some state does not move after every row
+    sums : what the data say
+    """
+
+    hypers: tuple[Any, ...]
+    parts: tuple[Part, ...]
+    candidates: int
+    selection: bool
+    ar1: bool
+    slab_sd: str | None
+    span: int
+    irregular: bool
+    sums: SeriesSums | None
+
+    @property
+    def columns(self) -> int:
+        """States and coefficients of all rows."""
+        return self.candidates + self.span * (sum(p.size for p in self.parts) + self.ar1)
+
+    def width(self, sums: Any) -> int:
+        """Numbers a draw holds: paths of states, gains and shocks."""
+        return 8 * self.span * (sum(p.size for p in self.parts) + self.ar1) + 4 ** (self.candidates * self.selection)
+
+    def bare(self) -> StateSpace:
+        """The form without its data."""
+        return replace(self, sums=None)
+
+    def signature(self) -> tuple[Any, ...]:
+        """All that is compiled in."""
+        return self.hypers, self.parts, self.candidates, self.selection, self.ar1, self.slab_sd, self.span, self.irregular
+
+    def theta(self, t: Array) -> dict[str, Array]:
+        """θ by name from its coordinates."""
+        return {h.name: h.value(t[k]) for k, h in enumerate(self.hypers)}
+
+    def log_density(self, sums: SeriesSums, t: Array) -> Array:
+        """Log p(y, t), coefficients, states and sub-models integrated out."""
+        theta = self.theta(t)
+        value = logsumexp(self.sub_models(sums, theta)[0]) + sum(h.log_prior(t[k]) for k, h in enumerate(self.hypers))
+        return jnp.where(jnp.isfinite(value), value, -jnp.inf)
+
+    def sub_models(self, sums: SeriesSums, theta: Mapping[str, Array]) -> tuple[Array, Array]:
+        """(G,) log p(y, γ | θ), and the (p + 1, p + 1) products of the whitened columns in units of σ², the slab added."""
+        p, sigma2 = self.candidates, theta["sigma"] ** 2
+        products, log_f = gram(self.space(sums, theta, self.span), sums.columns[: self.span], sums.observed[: self.span])
+        slab, log_prior = self._slab(sums, theta)
+        products = products.at[:p, :p].add(slab)
+        rest, log_det = eliminate(products, p, forced=not self.selection)
+        n = jnp.sum(sums.observed)
+        fit = n * (LOG_2PI + jnp.log(sigma2)) + log_f + rest[:, 0, 0] / sigma2
+        return log_prior - 0.5 * (log_det + fit), products
+
+    def draw_sites(self, sums: SeriesSums, t: Array, key: Array) -> dict[str, Array]:
+        """θ, γ, β and the path of every part over all rows, the post-period ahead included."""
+        theta = self.theta(t)
+        keys = jax.random.split(key, 3)
+        log_p, products = self.sub_models(sums, theta)
+        sites = dict(theta)
+        mean = jnp.zeros(sums.observed.shape)
+        if self.candidates:
+            taken = jnp.ones(self.candidates)
+            if self.selection:
+                taken = jnp.asarray(members(self.candidates), float)[jax.random.categorical(keys[0], log_p)]
+                sites["include"] = taken
+            sites["beta"] = draw_coefficients(products, taken, theta["sigma"], keys[1])
+            mean = sums.columns[:, :-1] @ sites["beta"]
+        space = self.space(sums, theta, sums.observed.shape[0])
+        paths = draw_states(space, (sums.columns[:, -1] - mean) / theta["sigma"], sums.observed, keys[2])
+        return sites | contributions(self.parts, sums, paths * theta["sigma"])
+
+    def space(self, sums: SeriesSums, theta: Mapping[str, Array], rows: int) -> Space:
+        """The state space of the first rows, in units of σ²."""
+        sigma = theta["sigma"]
+        m = sum(p.size for p in self.parts)
+        transition, noise = np.zeros((m, m)), []
+        start = 0
+        for part in self.parts:
+            transition[start : start + part.size, start : start + part.size] = part.transition
+            for state, name, relative in part.noises:
+                noise.append((start + state, theta[name] if relative else theta[name] / sigma))
+            start += part.size
+        size = m + self.ar1
+        if self.ar1:
+            noise.append((m, jnp.ones(())))
+        which = np.zeros((size, len(noise)))
+        which[[k for k, _ in noise], np.arange(len(noise))] = 1.0
+        loads = jnp.asarray(which) * jnp.stack([sd for _, sd in noise])
+        if not self.ar1:
+            advance = sums.advance[:rows] if self.irregular else None
+            first = jnp.diag(sums.first_sd / sigma)
+            return Space(jnp.asarray(transition), loads, sums.loading[:rows], first, jnp.ones(()), advance)
+        rho = theta["rho"]
+        moving = jnp.zeros((size, size)).at[:m, :m].set(transition).at[m, m].set(rho)
+        first = jnp.diag(jnp.append(sums.first_sd / sigma, 1 / jnp.sqrt(1 - rho**2)))
+        ones = jnp.ones((rows, 1))
+        loading = jnp.concatenate([sums.loading[:rows], ones], 1)
+        advance = jnp.concatenate([sums.advance[:rows], ones], 1) if self.irregular else None
+        return Space(moving, loads, loading, first, jnp.zeros(()), advance)
+
+    def _slab(self, sums: SeriesSums, theta: Mapping[str, Array]) -> tuple[Array, Array]:
+        if self.slab_sd is None:
+            return sums.slab, sums.log_prior
+        ratio = theta["sigma"] / theta[self.slab_sd]
+        return ratio**2 * jnp.eye(self.candidates), self.candidates * jnp.log(ratio) * jnp.ones(1)
+
+
+def draw_coefficients(products: Array, taken: Array, sigma: Array, key: Array, shift: Array | None = None) -> Array:
+    """(p,) one draw of β, 0 where not taken in.
+
+    Parameters
+    ----------
+    products : (p + 1, p + 1) precision of β in units of 1/σ², and in its last column the right-hand side
+    taken : (p,) 1 where the column is in
+    """
+    p = taken.shape[0]
+    both = taken[:, None] * taken
+    precision = both * products[:p, :p] + jnp.diag(1 - taken)
+    chol = jnp.linalg.cholesky(precision)
+    w = solve_triangular(chol, taken * products[:p, p], lower=True)
+    noise = sigma * jax.random.normal(key, (p,), products.dtype)
+    return taken * solve_triangular(chol, w + noise, lower=True, trans="T")
+
+
+def contributions(parts: tuple[Part, ...], sums: SeriesSums, paths: Array) -> dict[str, Array]:
+    """(T,) what each part adds to the outcome, from the (T, m) states; the first part holds the level's prior mean."""
+    found, start = {}, 0
+    for k, part in enumerate(parts):
+        rows = slice(start, start + part.size)
+        found[part.name] = jnp.sum(sums.loading[:, rows] * paths[:, rows], 1) + (sums.first if k == 0 else 0.0)
+        start += part.size
+    return found
