@@ -135,6 +135,26 @@ def log_marginal(model: LinearGaussian, sums: PanelSums, theta: Mapping[str, Arr
     return sums.half_log_weight - jnp.sum(jnp.log(jnp.diag(chol))) - 0.5 * (log_det + quadratic + sums.rows * LOG_2PI)
 
 
+def log_likelihood(model: LinearGaussian, sites: Mapping[str, Any]) -> np.ndarray:
+    """(S,) log p(y | θ, b), unit effects integrated out, from sites (S, ...)."""
+
+    def one(sums: PanelSums, drawn: Mapping[str, Array]) -> Array:
+        theta = {h.name: drawn[h.name] for h in model.hypers}
+        b = jnp.zeros(model.columns)
+        for block in model.blocks:
+            own = jnp.reshape(drawn[block.site], (block.size,))
+            b = b.at[block.start : block.stop].add(own if block.factor is None else block.factor(theta) @ own)
+        m, log_det = information(model, sums, theta)
+        r = jnp.append(-b, 1.0)
+        return sums.half_log_weight - 0.5 * (log_det + r @ m @ r + sums.rows * LOG_2PI)
+
+    with jax.enable_x64(True):
+        names = [h.name for h in model.hypers] + [b.site for b in model.blocks]
+        drawn = {k: jnp.asarray(sites[k]) for k in names}
+        sums = jax.tree.map(jnp.asarray, model.sums)
+        return np.asarray(jax.jit(jax.vmap(one, (None, 0)))(sums, drawn))
+
+
 def log_density(model: LinearGaussian, sums: PanelSums, t: Array) -> Array:
     """Log p(y, t) for the (n_hyper,) probits t of θ."""
     value = log_marginal(model, sums, model.theta(t)) - 0.5 * (t @ t + t.size * LOG_2PI)
