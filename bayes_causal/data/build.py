@@ -30,7 +30,8 @@ def build(frame: Any, declared: Declaration) -> xr.Dataset:
     """
     read = read_rows(frame, declared)
     treatment, groups = _treatment(read)
-    keep = _windows(read)
+    keep, found = windows(read.labels["time"], declared)
+    read.problems += found
     read.refuse()
     dataset = _restricted(_dataset(read, treatment, groups), read, keep)
     read.problems += validate.cells(
@@ -119,9 +120,9 @@ def _cohorts(read: Rows) -> Labels:
     return Labels(str(read.declared.cohort), distinct, codes)
 
 
-def _windows(read: Rows) -> np.ndarray:
-    """Times inside the declared windows; a window alone bounds its own side only."""
-    time, declared = read.labels["time"], read.declared
+def windows(time: Labels, declared: Declaration) -> tuple[np.ndarray, list[str]]:
+    """Times inside the declared windows, and what is wrong with these; a window alone bounds its own side only."""
+    problems: list[str] = []
     keep = np.ones(len(time.values), bool)
     ends: dict[str, np.ndarray] = {}
     for name, window in (("pre", declared.pre), ("post", declared.post)):
@@ -129,19 +130,19 @@ def _windows(read: Rows) -> np.ndarray:
             try:
                 ends[name] = _in_time_units(window, time)
             except (ValueError, TypeError):
-                read.problems.append(
+                problems.append(
                     f"`{name}` {list(window)!r} is not in the units of time column '{time.name}', which holds {WORDS[time.kind]}"
                 )
     if "pre" in ends and "post" in ends and ends["pre"][1] >= ends["post"][0]:
-        read.problems.append(f"`pre` {declared.pre!r} must end before `post` {declared.post!r} starts")
+        problems.append(f"`pre` {declared.pre!r} must end before `post` {declared.post!r} starts")
     at = time.values
     if "pre" in ends:
         keep &= (at >= ends["pre"][0]) & ((at <= ends["pre"][1]) | (at >= ends["post"][0] if "post" in ends else True))
     if "post" in ends:
         keep &= (at <= ends["post"][1]) & ((at >= ends["post"][0]) | (at <= ends["pre"][1] if "pre" in ends else True))
     if not keep.any():
-        read.problems.append(f"no row of the data lies in `pre` {declared.pre!r} or `post` {declared.post!r}")
-    return keep
+        problems.append(f"no row of the data lies in `pre` {declared.pre!r} or `post` {declared.post!r}")
+    return keep, problems
 
 
 def _in_time_units(window: Sequence[Any], time: Labels) -> np.ndarray:
@@ -175,10 +176,11 @@ def _dataset(read: Rows, treatment: np.ndarray, groups: np.ndarray) -> xr.Datase
         of_unit = np.zeros(shape[0], np.int64)
         of_unit[unit.codes] = cluster.codes
         variables["cluster"] = ("unit", cluster.values[of_unit])
-    return xr.Dataset(variables, coords, _attrs(read.declared, groups))
+    return xr.Dataset(variables, coords, attributes(read.declared, groups))
 
 
-def _attrs(declared: Declaration, groups: np.ndarray) -> dict[str, Any]:
+def attributes(declared: Declaration, groups: np.ndarray) -> dict[str, Any]:
+    """Names of the columns, and whether groups were named."""
     return {
         "unit": declared.unit,
         "time": declared.time,

@@ -116,8 +116,14 @@ def numbers(column: nw.Series[Any], role: str) -> tuple[np.ndarray | None, list[
 def rows(bad: np.ndarray) -> str:
     """``"2 rows (4, 18, counted from 1)"`` for a mask of rows."""
     at = np.flatnonzero(bad)
-    shown = ", ".join(f"{i + 1}" for i in at[:SHOWN]) + (", …" if len(at) > SHOWN else "")
-    return f"{len(at):,} row{'s' if len(at) != 1 else ''} ({shown}, counted from 1)"
+    return counted(len(at), at[:SHOWN].tolist())
+
+
+def counted(count: int, first: Sequence[int]) -> str:
+    """The same for a number of rows and the first few of them, counted from 0; without the few where there are none."""
+    several = f"{count:,} row{'s' if count != 1 else ''}"
+    shown = ", ".join(f"{i + 1}" for i in first[:SHOWN]) + (", …" if count > len(first) else "")
+    return f"{several} ({shown}, counted from 1)" if len(first) else several
 
 
 def some(values: Any) -> str:

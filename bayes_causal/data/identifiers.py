@@ -111,13 +111,16 @@ def _swapped_group(unit: Labels, time: Labels, group: Labels) -> list[str]:
 def group_per_unit(unit_codes: np.ndarray, group_codes: np.ndarray, names: tuple[str, str]) -> list[str]:
     """Groups must hold more than one unit each on the whole; rows given are the treated ones."""
     units, groups = len(np.unique(unit_codes)), len(np.unique(group_codes))
-    if groups < 50 or groups < 0.8 * units:
-        return []
-    return [
+    return [nearly_one_each(groups, units, names)] if groups >= 50 and groups >= 0.8 * units else []
+
+
+def nearly_one_each(groups: int, units: int, names: tuple[str, str]) -> str:
+    """What speaks against a group column with nearly as many values as there are treated units."""
+    return (
         f"group column '{names[1]}' has {groups:,} values among {units:,} treated units of '{names[0]}', nearly one each: a "
         "group is a "
         "treatment that several units share (a campaign, an adoption year); leave `group` out, or name another column"
-    ]
+    )
 
 
 def followed(unit: Labels, time: Labels) -> list[str]:

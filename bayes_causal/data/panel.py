@@ -38,6 +38,7 @@ class Panel:
         - ``weight`` (unit, time) float64, precision weights, 1 where none were given.
         - ``covariates`` (unit, time, covariate) float64, NaN in cells without a row; absent where none were given.
         - ``cluster`` (unit), absent where none was given.
+        - ``copies`` (unit) int64, absent in a panel of units: how many units each one stands for, in `PanelSource.paths`.
         - ``period`` (time) int64, time in steps of its own frequency, from 0.
 
         Attributes unit, time, outcome, treatment, arms and group hold the names of the columns.
@@ -125,6 +126,18 @@ class Panel:
             arms,
         )
         return cls(build(frame, declared))
+
+    @property
+    def paths(self) -> Panel:
+        """The panel itself: every unit stands for itself alone. `PanelSource.paths` has one unit for all that share a path."""
+        return self
+
+    @cached_property
+    def copies(self) -> np.ndarray:
+        """(unit,) int64: how many units each one stands for, 1 in a panel of units."""
+        if "copies" in self.dataset:
+            return np.asarray(self.dataset["copies"].values)
+        return np.ones(self.dataset.sizes["unit"], np.int64)
 
     @cached_property
     def observed(self) -> np.ndarray:

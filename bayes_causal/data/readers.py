@@ -92,6 +92,29 @@ def read_table(
             connection.close()
 
 
+def parquet_files(source: str | Path | Sequence[str | Path], *, base: str | Path | None = None) -> list[Path]:
+    """The Parquet files that a file, a folder, a glob, or a list of these means, in sorted order.
+
+    Raises
+    ------
+    DataError
+        Missing or empty files, files of another format, and URLs: what is streamed must be at hand.
+    """
+    sources = [source] if isinstance(source, (str, Path)) else list(source)
+    remote = [str(s) for s in sources if "://" in str(s)]
+    if remote:
+        raise DataError(
+            f"'{remote[0]}' is not streamed: copy the files here first, or open them with an engine (duckdb.read_parquet, "
+            "polars.scan_parquet, spark.read.parquet) and give that to PanelSource.from_table"
+        )
+    files = [path for s in sources for _, path in _files(str(s), Path(base or "."), Path("."))]
+    other = [p.name for p in files if _format(p.name) != "parquet"]
+    if other or not files:
+        what = f"'{other[0]}' is no Parquet file" if other else "the list of sources is empty"
+        raise DataError(f"{what}: rows are streamed from Parquet only; convert with DuckDB's COPY … TO 'x.parquet'")
+    return files
+
+
 def digest(paths: Iterable[Path]) -> str:
     """sha256 of a file's content, or of several files' digests in sorted order."""
     digests = [_digest(p) for p in paths]

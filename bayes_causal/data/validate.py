@@ -142,7 +142,14 @@ def same_type(column: Labels, time: Labels, role: str) -> list[str]:
     ]
 
 
-def cells(outcome: np.ndarray, treatment: np.ndarray, units: np.ndarray, times: np.ndarray) -> list[str]:
+def cells(
+    outcome: np.ndarray,
+    treatment: np.ndarray,
+    units: np.ndarray,
+    times: np.ndarray,
+    copies: np.ndarray | None = None,
+    spread: np.ndarray | None = None,
+) -> list[str]:
     """What any comparison needs: outcomes everywhere, treated and untreated cells, and a period before.
 
     Parameters
@@ -150,30 +157,39 @@ def cells(outcome: np.ndarray, treatment: np.ndarray, units: np.ndarray, times: 
     outcome : (unit, time) array
     treatment : (unit, time, group) bool array
     units, times : label arrays
+    copies : (unit,) array, optional
+        How many units each one stands for, where `outcome` is their mean.
+    spread : (unit, time, V, time, V) array, optional
+        What these differ by, the outcome last among V.
     """
     observed = np.isfinite(outcome)
+    many = np.ones(len(units), np.int64) if copies is None else copies
     problems = []
-    for axis, labelled, what in ((1, units, "units"), (0, times, "periods")):
-        silent = ~observed.any(axis)
-        if silent.any():
-            problems.append(f"{silent.sum():,} {what} have no outcome at all (first: {some(labelled[silent])}): leave them out")
+    silent = ~observed.any(1)
+    if silent.any():
+        first = f" (first: {some(units[silent])})" if copies is None else ""
+        problems.append(f"{many[silent].sum():,} units have no outcome at all{first}: leave them out")
+    silent = ~observed.any(0)
+    if silent.any():
+        problems.append(f"{silent.sum():,} periods have no outcome at all (first: {some(times[silent])}): leave them out")
     treated = np.asarray(treatment.any(axis=-1))
     if not (treated & observed).any():
         return [*problems, "no observed cell is treated: the treatment never switches on where there is an outcome"]
     untreated = outcome[~treated & observed]
-    if untreated.size < 2:
+    count = int(many @ (~treated & observed).sum(1))
+    if count < 2:
         return [
             *problems,
-            f"{untreated.size} observed cells are untreated: nothing to compare with; is the treatment column an 'ever "
-            "treated' flag?",
+            f"{count} observed cells are untreated: nothing to compare with; is the treatment column an 'ever treated' flag?",
         ]
-    if (untreated == untreated[0]).all():
+    alike = spread is None or not np.einsum("ptt->pt", spread[:, :, -1, :, -1])[~treated & observed].any()
+    if (untreated == untreated[0]).all() and alike:
         problems.append(f"the outcome is {untreated[0]:g} in every untreated cell: it has no scale to measure an effect on")
     ever = np.asarray(treated.any(axis=1))
     before = ~np.maximum.accumulate(treated, axis=1) & observed & ever[:, None]
     if not before.any():
         problems.append(
-            f"there is no pre-period: none of the {ever.sum():,} treated units has an outcome before its first "
+            f"there is no pre-period: none of the {many[ever].sum():,} treated units has an outcome before its first "
             "treated period; a treatment "
             "column must be 0 before the start and 1 from then on (an 'ever treated' flag is not enough)"
         )

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from bayes_causal.models.base import Model
+from bayes_causal.models.base import Model, rows_missing
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +53,12 @@ def refuse_settings(**counts: int) -> None:
     wrong = [f"{k} must be a whole number from 1 up, not {v!r}" for k, v in counts.items() if not _positive(v)]
     if wrong:
         raise ValueError("; ".join(wrong))
+
+
+def refuse_without_rows(model: Model, engine: str) -> None:
+    """Raise ValueError where an engine that walks through rows meets a model that has none in memory."""
+    if reason := rows_missing(model):
+        raise ValueError(f"engine '{engine}' needs the rows, and {reason}: use engine 'collapsed'")
 
 
 def _positive(value: Any) -> bool:

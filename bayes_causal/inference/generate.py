@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import numpy as np
 import xarray as xr
 
-from bayes_causal.models.base import Model, PointwiseLikelihood, Simulates, TopLevel
+from bayes_causal.models.base import Model, PointwiseLikelihood, Simulates, TopLevel, rows_missing
 
 VALUES = 4_000_000
 REPLICATES = 200
@@ -43,8 +43,10 @@ def prior_sites(model: Model, n: int, seed: int) -> dict[str, np.ndarray]:
 def replicates(model: Model, sites: Mapping[str, np.ndarray], n: int, seed: int) -> np.ndarray | None:
     """(at most n, *observed dims) outcomes in natural units drawn from flat sites.
 
-    None for a model without a single outcome `y`.
+    None for a model without a single outcome `y`, and where rows are not in memory.
     """
+    if rows_missing(model):
+        return None
     have = next(iter(sites.values())).shape[0]
     pick = np.unique(np.linspace(0, have - 1, min(n, have)).round().astype(int))
     chosen = {k: v[pick] for k, v in sites.items()}
@@ -64,7 +66,7 @@ def log_likelihood(model: Model, sites: Mapping[str, np.ndarray]) -> xr.DataArra
     """(sample, piece) log likelihood from flat sites; None for a model without a single outcome `y`."""
     n = next(iter(sites.values())).shape[0]
     if isinstance(model, PointwiseLikelihood):
-        rows = model.observed().size if isinstance(model, Simulates) else 1
+        rows = model.observed().size if isinstance(model, Simulates) and not rows_missing(model) else 1
         step = max(1, VALUES // rows)
         blocks = [model.log_likelihood({k: v[i : i + step] for k, v in sites.items()}) for i in range(0, n, step)]
         return xr.concat(blocks, "sample")

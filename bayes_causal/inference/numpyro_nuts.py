@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from bayes_causal.inference.engine import Draws, refuse_settings
+from bayes_causal.inference.engine import Draws, refuse_settings, refuse_without_rows
 from bayes_causal.models.base import Model
 
 STATS = {
@@ -59,6 +59,7 @@ class NumpyroNuts:
         import jax
         from numpyro.infer import MCMC, NUTS, init_to_median
 
+        refuse_without_rows(model, self.name)
         progress = sys.stderr.isatty() if self.progress is None else self.progress
         with jax.enable_x64(True):
             kernel = NUTS(

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from bayes_causal.errors import closest, needs_extra
-from bayes_causal.inference.engine import Draws, refuse_settings
+from bayes_causal.inference.engine import Draws, refuse_settings, refuse_without_rows
 from bayes_causal.models.base import Model
 
 SAMPLERS = {"pymc": "pymc", "nutpie": "nutpie", "numpyro": "pymc_numpyro"}
@@ -68,6 +68,7 @@ class PymcNuts:
 
     def sample(self, model: Model, *, seed: int) -> Draws:
         """Draws of every free variable of the PyMC twin."""
+        refuse_without_rows(model, self.name)
         try:
             import pymc as pm
         except ImportError as e:

@@ -15,7 +15,7 @@ import numpy as np
 import xarray as xr
 
 from bayes_causal.errors import TreeError
-from bayes_causal.models.base import Describes, Model, Natural, Simulates
+from bayes_causal.models.base import Describes, Model, Natural, Simulates, rows_missing
 
 ATTRIBUTE = "bayes_causal"
 GROUPS = (
@@ -100,7 +100,7 @@ def assemble(
         values = pointwise.values.reshape(*kept, -1)
         labels |= {"chain": np.arange(kept[0]), "draw": np.arange(kept[1])}
         groups["log_likelihood"] = xr.Dataset({"y": ((*sample, piece), values)}, labels)
-    observed = model.observed() if isinstance(model, Simulates) else None
+    observed = model.observed() if isinstance(model, Simulates) and not rows_missing(model) else None
     groups["observed_data"] = xr.Dataset() if observed is None else observed.to_dataset(name="y")
     rest = tuple(str(d) for d in observed.dims) if observed is not None else None
     for name, outcomes in (("posterior_predictive", predicted), ("prior_predictive", prior_predicted)):
@@ -109,7 +109,8 @@ def assemble(
             labels = {d: np.arange(n) for d, n in zip(sample, (1, len(outcomes)), strict=True)}
             groups[name] = xr.Dataset({"y": ((*sample, *own), outcomes[None])}, labels)
     tree = xr.DataTree.from_dict(groups)
-    tree.attrs[ATTRIBUTE] = json.dumps(_record(model, groups["observed_data"], record), default=_jsonable)
+    data = groups["observed_data"] if observed is not None else groups["constant_data"]
+    tree.attrs[ATTRIBUTE] = json.dumps(_record(model, data, record), default=_jsonable)
     validate(tree)
     return tree
 

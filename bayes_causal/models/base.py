@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from jax import Array
 
     from bayes_causal.data.panel import Panel
+    from bayes_causal.data.panel_source import PanelSource
 
 
 @dataclass(frozen=True)
@@ -147,6 +148,21 @@ class PointwiseLikelihood(Protocol):
 
 
 @runtime_checkable
+class Compressed(Protocol):
+    """A model that may hold sums in place of rows."""
+
+    @property
+    def without_rows(self) -> str:
+        """Why nothing is said of single rows and units; empty where they are in memory."""
+        ...
+
+
+def rows_missing(model: Any) -> str:
+    """Why nothing can be said of a model's single rows and units; empty where it can."""
+    return model.without_rows if isinstance(model, Compressed) else ""
+
+
+@runtime_checkable
 class TopLevel(Protocol):
     """A model that says which sites carry top-level priors: those a prior sensitivity analysis scales."""
 
@@ -184,11 +200,11 @@ class Describes(Protocol):
 
 @runtime_checkable
 class PanelModel(Model, Collapsible, Natural, Protocol):
-    """A model of a `Panel` that can be fitted again on changed data."""
+    """A model of a panel that can be fitted again on changed data."""
 
-    panel: Panel
+    panel: Panel | PanelSource
 
-    def variant(self, *, panel: Panel | None = None, effect: str | None = None) -> PanelModel:
+    def variant(self, *, panel: Panel | PanelSource | None = None, effect: str | None = None) -> PanelModel:
         """The same model with another effect structure, or on other data."""
         ...
 

@@ -38,11 +38,16 @@ def contraction(
     Raises
     ------
     EstimandError
-        No such breakdown, or realised effects by group where treatments overlap: the outcome does not tell them apart.
+        No such breakdown, one by unit where units are kept as sums, or realised effects by group where treatments overlap: the
+        outcome does not tell them apart.
     """
     here = [b for b in BREAKDOWNS if b not in ("group", "arm") or b == panel.grouping]
     if by is not None and by not in here:
         raise EstimandError(f"difference-in-differences has no effect by '{by}' here; it has {', '.join(here)}")
+    if by == "unit" and "copies" in panel.dataset:
+        raise EstimandError(
+            "the effect by unit does not exist here: rows are not in memory, and units that share a path are summed"
+        )
     pairs = structure.pairs
     key, labels = _labels(panel, structure, by)
     by_pair = by in ("group", "arm", "event_time")
@@ -51,11 +56,13 @@ def contraction(
             f"the realised effect by {by} does not exist here: treatments overlap, and one outcome holds their sum"
         )
     one_row_each = np.ones(pairs.row.size, bool) if by_pair else np.r_[True, pairs.row[1:] != pairs.row[:-1]]
-    cells = np.bincount(key[one_row_each], minlength=labels.size).astype(float)
-    bins = sparse.csr_array((np.ones(key.size), (key, np.arange(key.size))), shape=(labels.size, key.size))
+    cells = np.bincount(key[one_row_each], pairs.copies[one_row_each], labels.size)
+    bins = sparse.csr_array((pairs.copies.astype(float), (key, np.arange(key.size))), shape=(labels.size, key.size))
     if over == "rows":
         first = np.flatnonzero(one_row_each)
-        rows = sparse.csr_array((np.ones(first.size), (key[first], pairs.row[first])), shape=(labels.size, pairs.n_rows))
+        rows = sparse.csr_array(
+            (pairs.copies[first].astype(float), (key[first], pairs.row[first])), shape=(labels.size, pairs.n_rows)
+        )
         return sparse.csr_array(rows.multiply(1 / cells[:, None])), labels, cells
     weights = np.asarray(bins @ structure.pair_columns) / cells[:, None]
     if leads and by == "event_time":
@@ -110,7 +117,8 @@ def treated_mean(panel: Panel, by: str | None, labels: np.ndarray) -> np.ndarray
     if by not in keys:
         raise EstimandError(f"the relative effect does not exist by {by}; it does overall, by time, cohort and unit")
     position = np.searchsorted(labels, keys[by])
-    return np.bincount(position, y[unit, time], labels.size) / np.bincount(position, minlength=labels.size)
+    copies = panel.copies[unit]
+    return np.bincount(position, copies * y[unit, time], labels.size) / np.bincount(position, copies, labels.size)
 
 
 def panel_summary(panel: Panel) -> xr.Dataset:
@@ -123,7 +131,8 @@ def panel_summary(panel: Panel) -> xr.Dataset:
         `group_end` (first and last active time), `group_units`, `group_cells` (group).
     """
     data, y, seen = panel.dataset, panel.dataset["outcome"].values, panel.observed
-    status = np.stack([panel.ever_treated, ~panel.ever_treated]).astype(float)
+    copies = panel.copies
+    status = np.stack([panel.ever_treated, ~panel.ever_treated]) * copies.astype(float)
     count = status @ seen
     total = status @ np.where(seen, y, 0.0)
     active = data["treatment"].values & seen[..., None]
@@ -133,11 +142,11 @@ def panel_summary(panel: Panel) -> xr.Dataset:
     variables: dict[str, Any] = {
         "raw_mean": (("status", "time"), mean),
         "raw_count": (("status", "time"), count.astype(np.int64)),
-        "active_cells": ("time", active.any(2).sum(0)),
+        "active_cells": ("time", copies @ active.any(2)),
         "group_start": ("group", data["time"].values[by_time.argmax(0)]),
         "group_end": ("group", data["time"].values[last]),
-        "group_units": ("group", active.any(1).sum(0)),
-        "group_cells": ("group", active.sum((0, 1))),
+        "group_units": ("group", copies @ active.any(1)),
+        "group_cells": ("group", copies @ active.sum(1)),
     }
     coords = {"status": ["treated", "untreated"], "time": data["time"].values, "group": data["group"].values}
     return xr.Dataset(variables, coords)

@@ -55,14 +55,15 @@ def residual(d: PanelDesign, named: Named) -> np.ndarray:
 
 
 def draw_alpha(d: PanelDesign, named: Named, rng: np.random.Generator) -> np.ndarray:
-    """(S, U) unit intercepts from their exact distribution given everything else."""
+    """(S, U) unit intercepts from their exact distribution given everything else; of their means, where units are kept as such."""
     mean, sd = ar1.unit_effect(residual(d, named), d.sqrt_weight, _rho(named), named["sigma"], named["sigma_unit"], d.gap)
-    return expected_alpha(d, named) + mean + sd * rng.standard_normal(mean.shape)
+    noise = rng.standard_normal(mean.shape) if d.copies is None else rng.standard_normal(mean.shape) / np.sqrt(d.copies)
+    return expected_alpha(d, named) + mean + sd * noise
 
 
 def errors(d: PanelDesign, named: Named, rng: np.random.Generator) -> np.ndarray:
-    """(S, N) errors of the rows."""
-    return ar1.simulate(_rho(named), named["sigma"], d.gap, rng) / d.sqrt_weight
+    """(S, N) errors of the rows, or of their means over units."""
+    return ar1.simulate(_rho(named), named["sigma"], d.gap, rng) / np.sqrt(d.mass)
 
 
 def flat(posterior: xr.Dataset) -> dict[str, np.ndarray]:

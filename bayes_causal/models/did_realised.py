@@ -25,7 +25,7 @@ def realised(d: PanelDesign, period: np.ndarray, weights: sparse.csr_array, name
     Parameters
     ----------
     d : PanelDesign
-        Rows of the units that have any weight (N rows, U units).
+        Rows of the units that have any weight (N rows, U units); where units are kept as means over `copies`, noise is theirs.
     period : (N,) time in periods
     weights : (B, N) sparse
     named : quantities (S, ...) in natural units, as `HierarchicalDiD.natural` gives them
@@ -37,7 +37,9 @@ def realised(d: PanelDesign, period: np.ndarray, weights: sparse.csr_array, name
     c = (weights @ own).toarray()
     center, variance = _intercepts(d, np.column_stack([columns, y]), np.hstack([coefficients, named["coefficient"]]), named)
     mean -= center @ c.T
-    lags = _products_by_lag(d, period, weights)
+    if d.copies is not None:
+        c, weights = c / np.sqrt(d.copies), weights / np.sqrt(d.copies[d.unit])
+    lags = _products_by_lag(d, period, sparse.csr_array(weights))
     noise = rng.standard_normal(mean.shape)
     if len(c) == 1 or ((c != 0).sum(0) <= 1).all():  # no two labels share a unit
         spread = variance @ (c**2).T + _noise(named, lags.diagonal(axis1=1, axis2=2))

@@ -23,6 +23,7 @@ import numpy as np
 import xarray as xr
 
 from bayes_causal.data.panel import Panel
+from bayes_causal.data.panel_source import PanelSource
 from bayes_causal.errors import EstimandError, IdentificationError, closest
 from bayes_causal.estimates import Estimand
 from bayes_causal.models import did_predictive
@@ -31,11 +32,13 @@ from bayes_causal.models.did_effects import STRUCTURES, ConstantEffect, EffectSt
 from bayes_causal.models.did_estimands import contraction, panel_summary, treated_mean, weights_without
 from bayes_causal.models.did_realised import realised
 from bayes_causal.models.panel_design import PanelDesign, in_row_space, panel_design, within_gram
+from bayes_causal.models.path_design import path_design
 
 if TYPE_CHECKING:
     from bayes_causal.numerics.linear_gaussian import LinearGaussian
 
 NOISE_SEED = 20_040_101
+WITHOUT_ROWS = "rows are not in memory, only their sums over units of one path (data.in_memory)"
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,8 @@ class HierarchicalDiD:
 
     Parameters
     ----------
-    panel : Panel
+    panel : Panel or PanelSource
+        Rows in memory, or sums over units. The posterior is the same; what needs single rows or units is refused with the reason.
     effect : {"constant", "group", "event_time", "cohort_time"}, optional
         How effects vary; "group" (partial pooling) where the panel names several groups, else "constant".
     errors : {"ar1", "iid"}
@@ -93,7 +97,7 @@ class HierarchicalDiD:
         An option that does not exist.
     """
 
-    panel: Panel
+    panel: Panel | PanelSource
     effects: str
     errors: str
     time_effects: str
@@ -105,7 +109,7 @@ class HierarchicalDiD:
 
     def __init__(
         self,
-        panel: Panel,
+        panel: Panel | PanelSource,
         *,
         effect: Literal["constant", "group", "event_time", "cohort_time"] | None = None,
         errors: Literal["ar1", "iid"] = "ar1",
@@ -135,7 +139,7 @@ class HierarchicalDiD:
             object.__setattr__(self, key, value)
         self._refuse_unidentified()
 
-    def variant(self, *, panel: Panel | None = None, effect: str | None = None) -> HierarchicalDiD:
+    def variant(self, *, panel: Panel | PanelSource | None = None, effect: str | None = None) -> HierarchicalDiD:
         """The same model with another effect structure, or on other data: what refitting checks need."""
         changed = {"effect": effect or self.effects, "errors": self.errors, "time_effects": self.time_effects}
         return HierarchicalDiD(panel or self.panel, window=self.window, priors=self.priors, **changed)  # type: ignore[arg-type]
@@ -143,12 +147,20 @@ class HierarchicalDiD:
     @cached_property
     def structure(self) -> EffectStructure:
         """How the effect varies."""
-        return STRUCTURES[self.effects](self.panel, self.window)
+        return STRUCTURES[self.effects](self.panel.paths, self.window)
 
     @cached_property
     def design(self) -> PanelDesign:
         """Rows and columns on the standardised scale."""
-        return panel_design(self.panel, self.structure.columns, self.structure.column_names, two_terms=self.errors == "ar1")
+        columns, names, two = self.structure.columns, self.structure.column_names, self.errors == "ar1"
+        if isinstance(self.panel, PanelSource):
+            return path_design(self.panel, columns, names, two_terms=two)
+        return panel_design(self.panel, columns, names, two_terms=two)
+
+    @property
+    def without_rows(self) -> str:
+        """Why nothing is said of single rows and units; empty where they are in memory."""
+        return WITHOUT_ROWS if isinstance(self.panel, PanelSource) else ""
 
     def coords(self) -> dict[str, Any]:
         """Labels of every dim."""
@@ -250,8 +262,10 @@ class HierarchicalDiD:
         those of the whole and without each of P sets of units, stacked.
         """
         from bayes_causal.numerics.linear_gaussian import Block, Hyper, linear_gaussian
-        from bayes_causal.numerics.panel_sums import panel_sums, sums_without
+        from bayes_causal.numerics.panel_sums import Within, panel_sums, path_sums, sums_without
 
+        if outcome is not None and self.without_rows:
+            raise ValueError(f"no other outcome can stand in: {self.without_rows}")
         d, p = self.design, self.priors
         n_terms, n_contrasts, n_effects, n_covariates = (
             d.unit_terms.shape[1],
@@ -285,7 +299,11 @@ class HierarchicalDiD:
         hypers += [Hyper("rho", "uniform")] if self.errors == "ar1" else []
         hypers += [Hyper("step_time", "half_normal", p.step_time)] if walk else []
         gaps = tuple(int(g) for g in np.unique(d.gap[d.gap > 0])) if self.errors == "ar1" else None
-        sums = panel_sums(z, d.sqrt_weight, d.gap, gaps)
+        if d.copies is None or d.within is None:
+            sums = panel_sums(z, d.sqrt_weight, d.gap, gaps)
+        else:
+            differ = np.r_[1 + d.within.terms, np.arange(ends[3], ends[4] + 1)]
+            sums = path_sums(z, d.gap, gaps, d.copies, Within(differ, d.within.spread, d.time))
         if without is not None:
             sums = sums_without(sums, z, d.sqrt_weight, d.gap, gaps, without)
         return linear_gaussian((*hypers, *self.structure.hypers(p)), tuple(blocks), sums, gaps)
@@ -295,7 +313,7 @@ class HierarchicalDiD:
         d, s = self.design, self.design.scale
         named = self.structure.natural(sites, s)
         named["coefficient"] = self.structure.coefficients(sites) * s
-        weights, _, _ = contraction(self.panel, self.structure, None)
+        weights, _, _ = contraction(self.panel.paths, self.structure, None)
         named["att"] = named["coefficient"] @ weights[0]
         named |= {"sigma": sites["sigma"] * s, "sigma_unit": sites["sigma_unit"] * s}
         named |= {"rho": sites["rho"]} if "rho" in sites else {}
@@ -342,7 +360,7 @@ class HierarchicalDiD:
                 f"{self.name} has no '{estimand.name}'{closest(estimand.name, ('att', 'cumulative', 'relative'))}"
             )
         plain = estimand.name == "att" and estimand.scale == "mean"
-        weights, labels, cells = contraction(self.panel, self.structure, estimand.by, leads=plain)
+        weights, labels, cells = contraction(self.panel.paths, self.structure, estimand.by, leads=plain)
         if estimand.scale == "realised":
             draws = self._realised(posterior, estimand.by)
         else:
@@ -350,7 +368,7 @@ class HierarchicalDiD:
         if estimand.name == "cumulative":
             draws = draws * cells
         elif estimand.name == "relative":
-            draws = draws / (treated_mean(self.panel, estimand.by, labels) - draws)
+            draws = draws / (treated_mean(self.panel.paths, estimand.by, labels) - draws)
         sample = {d: posterior[d] for d in ("chain", "draw")}
         if estimand.by is None:
             return xr.DataArray(draws[..., 0], sample, ("chain", "draw"), name=estimand.name)
@@ -371,7 +389,11 @@ class HierarchicalDiD:
         return (outcomes - self.design.center) / self.design.scale
 
     def log_likelihood(self, sites: Mapping[str, np.ndarray]) -> xr.DataArray:
-        """(sample, unit) log density of each unit's standardised rows, u_i integrated out."""
+        """(sample, unit) log density of each unit's standardised rows, u_i integrated out; of all units where rows are summed."""
+        if self.without_rows:
+            from bayes_causal.numerics.linear_gaussian import log_likelihood
+
+            return xr.DataArray(log_likelihood(self.collapsed(), sites)[:, None], dims=("sample", "all_units"), name="y")
         value = did_predictive.unit_log_likelihood(self.design, self.natural(sites))
         return xr.DataArray(value, dims=("sample", "unit"), name="y")
 
@@ -413,7 +435,7 @@ class HierarchicalDiD:
 
     def constant_data(self) -> xr.Dataset:
         """Aggregates for the report: raw means by status, treated cells by time, extents of groups."""
-        return panel_summary(self.panel)
+        return panel_summary(self.panel.paths)
 
     def _gamma(self, sites: Mapping[str, np.ndarray]) -> np.ndarray:
         if "time_contrast" in sites:
@@ -423,7 +445,7 @@ class HierarchicalDiD:
 
     def _realised(self, posterior: xr.Dataset, by: str | None) -> np.ndarray:
         """(chain, draw, by) mean over treated cells of y − Y(0); the noise stream is fixed, so that a tree gives one answer."""
-        weights, _, _ = contraction(self.panel, self.structure, by, over="rows")
+        weights, _, _ = contraction(self.panel.paths, self.structure, by, over="rows")
         treated = self.panel.ever_treated
         d = self.design.of_units(treated)
         period = self.panel.dataset["period"].values[d.time]
@@ -439,7 +461,7 @@ class HierarchicalDiD:
         labels, identified : (B,) arrays
         """
         effects = self.structure.pair_columns.any(0)
-        weights, labels, _ = contraction(self.panel, self.structure, by, leads=False)
+        weights, labels, _ = contraction(self.panel.paths, self.structure, by, leads=False)
         gram = self._within[np.ix_(effects, effects)]
         return labels, in_row_space(gram, weights[:, effects], self._norms(self.design.effect[:, effects]))
 
@@ -464,11 +486,11 @@ class HierarchicalDiD:
         return within_gram(self.design, self.design.effect)
 
     def _norms(self, columns: np.ndarray) -> np.ndarray:
-        return np.linalg.norm(self.design.sqrt_weight[:, None] * columns, axis=0)
+        return np.linalg.norm(np.sqrt(self.design.mass)[:, None] * columns, axis=0)
 
     def _refuse_unidentified(self) -> None:
         """Raise where unit and time effects absorb the number of active treatments: no prior can stand in for a control."""
-        active = ConstantEffect(self.panel).columns
+        active = ConstantEffect(self.panel.paths).columns
         if in_row_space(within_gram(self.design, active), np.ones((1, 1)), self._norms(active))[0]:
             return
         raise IdentificationError(

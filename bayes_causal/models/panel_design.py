@@ -16,6 +16,20 @@ RANK_TOLERANCE = 1e-8
 
 
 @dataclass(frozen=True, eq=False)
+class Deviations:
+    """How the units behind a unit of a `PanelDesign` differ from their mean, which is what it holds.
+
+    Parameters
+    ----------
+    terms : (j,) positions of the unit-level terms that differ
+    spread : (U, T, k, T, k) sums of products of two deviations; k columns: these terms, the covariates, y
+    """
+
+    terms: np.ndarray
+    spread: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
 class PanelDesign:
     """The data of a linear panel model. N rows, U units, T times, K effect columns, C covariates, M unit-level terms.
 
@@ -32,6 +46,8 @@ class PanelDesign:
     unit_term_names : M names
     contrasts : (T, T-1) orthonormal, columns summing to zero
     center, scale : natural units of the outcome
+    copies : (U,) units that each unit stands for, where units that share every column are kept as their mean; else None
+    within : what such units differ by; else None
     """
 
     y: np.ndarray
@@ -47,6 +63,14 @@ class PanelDesign:
     contrasts: np.ndarray
     center: float
     scale: float
+    copies: np.ndarray | None = None
+    within: Deviations | None = None
+
+    @property
+    def mass(self) -> np.ndarray:
+        """(N,) precision weight of each row, as often as there are units behind it."""
+        weight = self.sqrt_weight**2
+        return weight if self.copies is None else weight * self.copies[self.unit]
 
     @property
     def starts(self) -> np.ndarray:
@@ -77,6 +101,7 @@ class PanelDesign:
             effect=self.effect[rows],
             covariates=self.covariates[rows],
             unit_terms=self.unit_terms[units],
+            copies=None if self.copies is None else self.copies[units],
         )
 
     @property
@@ -109,7 +134,9 @@ def panel_design(panel: Panel, effect: np.ndarray, effect_names: tuple[str, ...]
     if not panel.balanced:
         columns.append((time[:, None] == np.arange(1, period.size)).astype(float))
         names += [f"time {t}" for t in panel.dataset["time"].values[1:]]
-    terms, kept = _unit_terms(np.hstack(columns), weight, np.flatnonzero(first), two_terms, names)
+    means, labels = unit_means(np.hstack(columns), weight, np.flatnonzero(first), two_terms, names)
+    means = means - means.mean(0)
+    terms, kept = full_rank_terms(means, means.std(0), means)
     return PanelDesign(
         y=(panel.dataset["outcome"].values[unit, time] - panel.center) / panel.scale,
         sqrt_weight=np.sqrt(weight),
@@ -120,7 +147,7 @@ def panel_design(panel: Panel, effect: np.ndarray, effect_names: tuple[str, ...]
         covariates=x,
         covariate_scale=x_scale,
         unit_terms=terms,
-        unit_term_names=kept,
+        unit_term_names=tuple(labels[k] for k in kept),
         contrasts=sum_to_zero(period.size),
         center=panel.center,
         scale=panel.scale,
@@ -132,10 +159,10 @@ def sum_to_zero(t: int) -> np.ndarray:
     return linalg.helmert(t).T
 
 
-def _unit_terms(
+def unit_means(
     z: np.ndarray, weight: np.ndarray, starts: np.ndarray, two_terms: bool, names: list[str]
-) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Unit-level terms of (N, q) columns: weighted unit means (and mid-ends), centred, scaled, of full rank."""
+) -> tuple[np.ndarray, list[str]]:
+    """(U, M) weighted unit means of (N, q) columns, with `two_terms` followed by the means of first and last row; and their names."""
     total = np.add.reduceat(weight, starts)
     means = np.add.reduceat(z * weight[:, None], starts) / total[:, None]
     labels = [f"mean of {n}" for n in names]
@@ -143,12 +170,17 @@ def _unit_terms(
         ends = np.r_[starts[1:], weight.size] - 1
         means = np.hstack([means, (z[starts] + z[ends]) / 2])
         labels += [f"ends of {n}" for n in names]
-    means = means - means.mean(0)
-    sd = means.std(0)
+    return means, labels
+
+
+def full_rank_terms(means: np.ndarray, sd: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Terms (U, K) of unit sd and full rank from centred (U, M) ones, and the (K,) positions of those kept.
+
+    `rows` (r, M) have the rank of the units' terms: the terms themselves, or fewer rows with the same Gram matrix.
+    """
     moves = np.flatnonzero(sd > RANK_TOLERANCE * np.maximum(1.0, np.abs(means).max(0, initial=0.0)))
-    means = means[:, moves] / sd[moves]
-    keep = moves_of_full_rank(means)
-    return means[:, keep], tuple(labels[moves[k]] for k in keep)
+    keep = moves[moves_of_full_rank(rows[:, moves] / sd[moves])]
+    return means[:, keep] / sd[keep], keep
 
 
 def moves_of_full_rank(columns: np.ndarray) -> np.ndarray:
@@ -175,7 +207,7 @@ def within_gram(design: PanelDesign, columns: np.ndarray) -> np.ndarray:
     Unit means are removed by sums over units; time effects by the Schur complement of their own within-unit Gram matrix, so that
     unbalanced and weighted panels are exact.
     """
-    w = design.sqrt_weight**2
+    w = design.mass
     dummies = (design.time[:, None] == np.arange(1, design.n_times)).astype(float)
     z = np.hstack([dummies, columns])
     s = np.add.reduceat(z * w[:, None], design.starts)

@@ -182,6 +182,103 @@ def log_marginal(model: LinearGaussian, sums: PanelSums, theta: Mapping[str, Arr
     return sums.half_log_weight - jnp.sum(jnp.log(jnp.diag(chol))) - 0.5 * (log_det + quadratic + sums.rows * LOG_2PI)
 
 
+def log_likelihood(model: LinearGaussian, sites: Mapping[str, Any]) -> np.ndarray:
+    """(S,) log p(y | θ, b), unit effects integrated out, from sites (S, ...)."""
+
+    def one(sums: PanelSums, drawn: Mapping[str, Array]) -> Array:
+        theta = {h.name: drawn[h.name] for h in model.hypers}
+        z = jnp.concatenate([jnp.reshape(drawn[b.site], (b.size,)) / b.prior_sd for b in model.blocks])
+        m, log_det = information(model, sums, theta)
+        r = jnp.append(-model.scales(theta) * z, 1.0)
+        return sums.half_log_weight - 0.5 * (log_det + r @ m @ r + sums.rows * LOG_2PI)
+
+    with jax.enable_x64(True):
+        names = [h.name for h in model.hypers] + [b.site for b in model.blocks]
+        drawn = {k: jnp.asarray(sites[k]) for k in names}
+        sums = jax.tree.map(jnp.asarray, model.sums)
+        return np.asarray(jax.jit(jax.vmap(one, (None, 0)))(sums, drawn))
+
+
+def draw_sites(self, sums: PanelSums, t: Array, key: Array) -> dict[str, Array]:
+        """`draw_sites` of this form."""
+        return draw_sites(self, sums, t, key)
+
+    def width(self, sums: PanelSums) -> int:
+        """Numbers that one density holds at a time."""
+        n = self.columns + 1
+        return n * (n + (sums.units.size if sums.by_unit else 0))
+
+
+def linear_gaussian(
+    hypers: tuple[Hyper, ...], blocks: tuple[Block, ...], sums: PanelSums, gaps: tuple[int, ...] | None
+) -> LinearGaussian:
+    """The form of a model from the sums of its q columns Z, y last.
+
+    Loadings are constant, so they are applied to the sums here, once: a density then only scales rows and columns.
+    """
+    q, n = max(b.stop for b in blocks), sum(b.size for b in blocks)
+    load, at = np.zeros((q + 1, n + 1)), 0
+    load[-1, -1] = 1.0
+    for b in blocks:
+        load[b.start : b.stop, at : at + b.size] = b.prior_sd * (np.eye(b.size) if b.loading is None else b.loading)
+        at += b.size
+    loaded = sums.loadings @ load if sums.by_unit else load.T @ sums.loadings @ load
+    return LinearGaussian(hypers, blocks, sums._replace(products=load.T @ sums.products @ load, loadings=loaded), gaps)
+
+
+def information(model: LinearGaussian, sums: PanelSums, theta: Mapping[str, Array]) -> tuple[Array, Array]:
+    """(n+1, n+1) [Z y]'Ω⁻¹[Z y] at θ = 1 in the loadings, and log |Ω| without the weights."""
+    rho = theta.get("rho", jnp.zeros(()))
+    sigma2, sigma2_unit = theta["sigma"] ** 2, theta["sigma_unit"] ** 2
+    a = jnp.stack(product_weights(rho, model.gaps))
+    phi = jnp.stack(loading_weights(rho, model.gaps, sums.unit_products.shape[1]))
+    kappa = sums.unit_products @ phi / sigma2
+    g = sigma2_unit / (1 + sigma2_unit * kappa)
+    m = jnp.tensordot(a, sums.products, 1) / sigma2
+    if sums.by_unit:
+        v = jnp.einsum("m,umq->uq", phi, sums.loadings) / sigma2
+        m = m - (v * g[:, None]).T @ v
+    else:
+        m = m - jnp.einsum("c,m,n,cmnpq->pq", g, phi, phi, sums.loadings) / sigma2**2
+    log_det = sums.rows * jnp.log(sigma2) + log_variance(rho, sums, model.gaps)
+    return m, log_det + jnp.sum(sums.units * jnp.log1p(sigma2_unit * kappa))
+
+
+def _condition(model: LinearGaussian, sums: PanelSums, theta: Mapping[str, Array]) -> tuple[Array, Array, Array, Array]:
+    """Cholesky factor L of K, L⁻¹R'M_y, M_yy and log |Ω|."""
+    m, log_det = information(model, sums, theta)
+    r = model.scales(theta)
+    chol = jnp.linalg.cholesky(jnp.eye(r.size) + m[:-1, :-1] * r[:, None] * r)
+    return chol, solve_triangular(chol, m[-1, :-1] * r, lower=True), m[-1, -1], log_det
+
+
+def log_marginal(model: LinearGaussian, sums: PanelSums, theta: Mapping[str, Array]) -> Array:
+    """Log p(y | θ), every coefficient and unit effect integrated out."""
+    chol, w, yy, log_det = _condition(model, sums, theta)
+    quadratic = yy - w @ w
+    return sums.half_log_weight - jnp.sum(jnp.log(jnp.diag(chol))) - 0.5 * (log_det + quadratic + sums.rows * LOG_2PI)
+
+
+def log_likelihood(model: LinearGaussian, sites: Mapping[str, Any]) -> np.ndarray:
+    """(S,) log p(y | θ, b), unit effects integrated out, from sites (S, ...)."""
+
+    def one(sums: PanelSums, drawn: Mapping[str, Array]) -> Array:
+        theta = {h.name: drawn[h.name] for h in model.hypers}
+        b = jnp.zeros(model.columns)
+        for block in model.blocks:
+            own = jnp.reshape(drawn[block.site], (block.size,))
+            b = b.at[block.start : block.stop].add(own if block.factor is None else block.factor(theta) @ own)
+        m, log_det = information(model, sums, theta)
+        r = jnp.append(-b, 1.0)
+        return sums.half_log_weight - 0.5 * (log_det + r @ m @ r + sums.rows * LOG_2PI)
+
+    with jax.enable_x64(True):
+        names = [h.name for h in model.hypers] + [b.site for b in model.blocks]
+        drawn = {k: jnp.asarray(sites[k]) for k in names}
+        sums = jax.tree.map(jnp.asarray, model.sums)
+        return np.asarray(jax.jit(jax.vmap(one, (None, 0)))(sums, drawn))
+
+
 def log_density(model: LinearGaussian, sums: PanelSums, t: Array) -> Array:
     """Log p(y, t) for the (n_hyper,) probits t of θ."""
     value = log_marginal(model, sums, model.theta(t)) - 0.5 * (t @ t + t.size * LOG_2PI)

@@ -17,10 +17,13 @@ O(U q²).
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 from jax import Array
+
+from bayes_causal.errors import DataError
 
 MAX_CLASSES = 48
 CLASS_BYTES = 2**28
@@ -77,11 +80,7 @@ def panel_sums(z: np.ndarray, loading: np.ndarray, gap: np.ndarray, gaps: tuple[
     if weights is None:
         loadings, unit_products = x, k
     else:
-        n, m, q = x.shape
-        stacked = x.reshape(n, m * q)
-        grams = np.stack([(stacked * w[:, None]).T @ stacked for w in weights.T])
-        loadings = grams.reshape(-1, m, q, m, q).transpose(0, 1, 3, 2, 4)
-        unit_products = classes
+        loadings, unit_products = _grams(x, weights), classes
     pairs = np.array([(gap == d).sum() for d in gaps or ()], float)
     half = float(np.log(loading).sum())
     counts = (np.asarray(float(v)) for v in (gap.size, starts.size, half))
@@ -148,6 +147,92 @@ def _of_units(
     return PanelSums(
         _products(zs, gs, gaps), loadings, np.zeros((loadings.shape[0], k.shape[1])), weights[units].sum(0), pairs, *counts
     )
+
+
+@dataclass(frozen=True, eq=False)
+class Within:
+    """How units that share a row of columns differ. P such paths of units, T periods, k columns that differ.
+
+    Parameters
+    ----------
+    columns : (k,) positions among the q columns
+    spread : (P, T, k, T, k) sums over the units of a path of products of two deviations from its mean
+    time : (N,) period of each row
+    """
+
+    columns: np.ndarray
+    spread: np.ndarray
+    time: np.ndarray
+
+
+def path_sums(z: np.ndarray, gap: np.ndarray, gaps: tuple[int, ...] | None, copies: np.ndarray, within: Within) -> PanelSums:
+    """The sums of (N, q) columns, each row the mean over the units of a path: the sums of all units, from what is between paths
+    and what is within.
+
+    Parameters
+    ----------
+    z : (N, q) means of the columns, y last, rows sorted by path and time; weights are one
+    gap : (N,) periods since the path's previous row, 0 on its first
+    gaps : distinct gaps under AR(1) errors; None for iid errors
+    copies : (P,) units of each path
+    within : Within
+    """
+    starts = np.flatnonzero(gap == 0)
+    path = np.cumsum(gap == 0) - 1
+    loadings_of = _ends_and_sums if gaps == (1,) else _loadings
+    one = np.ones(gap.size)
+    x, k = (loadings_of(c, one, gap, starts, gaps) for c in (z, one[:, None]))
+    room = CLASS_BYTES // (8 * (x.shape[1] * z.shape[1]) ** 2)
+    _, classes, member = _classes(k[:, :, 0], most=room)
+    if member is None:
+        raise DataError(
+            f"the {copies.size:,} paths of the panel have more than {room:,} patterns of gaps, too many for sums under AR(1) errors. "
+            "What helps: errors: iid, or periods without gaps (`pre`, `post`, `where`)"
+        )
+    periods = np.eye(within.spread.shape[1])[within.time]
+    loadings = _grams(x, member * copies[:, None])
+    picked = np.ix_(range(len(classes)), range(x.shape[1]), range(x.shape[1]), within.columns, within.columns)
+    loadings[picked] += _grams_within(loadings_of(periods, one, gap, starts, gaps), within.spread, member)
+    products = _products(z * np.sqrt(copies[path])[:, None], gap, gaps)
+    products[np.ix_(range(len(products)), within.columns, within.columns)] += _products_within(path, gap, gaps, within)
+    pairs = np.array([copies[path[gap == d]].sum() for d in gaps or ()], float)
+    counts = (np.asarray(float(v)) for v in (copies[path].sum(), copies.sum(), 0.0))
+    return PanelSums(products, loadings, classes, copies @ member, pairs, *counts)
+
+
+def _grams(x: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """(C, M, M, q, q) weighted sums of products of (U, M, q) loadings, weights (U, C)."""
+    n, m, q = x.shape
+    stacked = x.reshape(n, m * q)
+    grams = np.stack([(stacked * w[:, None]).T @ stacked for w in weights.T])
+    return grams.reshape(-1, m, q, m, q).transpose(0, 1, 3, 2, 4)
+
+
+def _grams_within(of_period: np.ndarray, spread: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """(C, M, M, k, k) what deviations add to the loadings' products, from the (P, M, T) weight of each period in a loading."""
+    total = np.zeros((weights.shape[1], *of_period.shape[1:2] * 2, *spread.shape[2:3] * 2))
+    for p, (c, d) in enumerate(zip(of_period, spread, strict=True)):
+        once = np.tensordot(c, d, 1)
+        both = np.tensordot(once, c, (2, 1))
+        total += weights[p, :, None, None, None, None] * both.transpose(0, 3, 1, 2)
+    return total
+
+
+def _products_within(path: np.ndarray, gap: np.ndarray, gaps: tuple[int, ...] | None, within: Within) -> np.ndarray:
+    """(K, k, k) what deviations add to the products."""
+    time, spread = within.time, within.spread
+
+    def own(rows: np.ndarray) -> np.ndarray:
+        return np.asarray(spread[path[rows], time[rows], :, time[rows], :].sum(0))
+
+    if gaps is None:
+        return own(np.arange(gap.size))[None]
+    sums = [own(np.flatnonzero(gap == 0))]
+    for d in gaps:
+        now = np.flatnonzero(gap == d)
+        cross = spread[path[now], time[now], :, time[now - 1], :].sum(0)
+        sums += [own(now), own(now - 1), cross + cross.T]
+    return np.stack(sums)
 
 
 def product_weights(rho: Any, gaps: tuple[int, ...] | None) -> list[Any]:

@@ -8,14 +8,14 @@ Abraham 2021 (doi:10.1016/j.jeconom.2020.09.006) and, with never-treated control
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bayes_causal.data.panel import Panel
-from bayes_causal.models.did_effects.structure import Leads, Pairs, Sites, active_pairs
+from bayes_causal.models.did_effects.structure import Leads, Pairs, Sites, active_pairs, row_copies
 
 if TYPE_CHECKING:
     from bayes_causal.models.hierarchical_did import Priors
@@ -70,7 +70,7 @@ class CohortTimeEffect:
     def pairs(self) -> Pairs:
         """Active pairs of the panel, event times counted from each unit's first treatment."""
         pairs, event = active_pairs(self.panel), self._rows[1]
-        return Pairs(pairs.row, pairs.group, event[pairs.row], pairs.n_rows)
+        return replace(pairs, event=event[pairs.row])
 
     @cached_property
     def _rows(self) -> tuple[np.ndarray, np.ndarray]:
@@ -131,7 +131,8 @@ class CohortTimeEffect:
     def leads(self) -> Leads:
         """Lead cells averaged over cohorts, each weighted by its rows."""
         cells = self.lead_cells
-        rows = np.bincount(cells.of_row[cells.of_row >= 0], minlength=cells.event.size)
+        on = cells.of_row >= 0
+        rows = np.bincount(cells.of_row[on], row_copies(self.panel)[on], cells.event.size)
         weights = cells.on_times.T * rows
         total = weights.sum(1)
         seen = total > 0
@@ -261,7 +262,8 @@ class CohortTimeEffect:
         """`tau_event` (the walks), `tau` (their mean over treated cells) and the scales."""
         lag = self._lag_walk(sites) * scale
         walks = [self._lead_walk(sites) * scale, lag] if self.lead_cells.event.size else [lag]
-        share = self.pair_columns[:, self.lead_cells.event.size :].mean(0) @ self.lags.on_times
+        copies = self.pairs.copies
+        share = copies @ self.pair_columns[:, self.lead_cells.event.size :] / copies.sum() @ self.lags.on_times
         scales = ("omega", "omega_cell", "omega_lead", "step_lag", "step_lead")
         named = {k: sites[k] * scale for k in scales if k in sites}
         return named | {"tau_event": np.concatenate(walks, -1), "tau": lag @ share}

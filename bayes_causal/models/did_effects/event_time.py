@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayes_causal.data.panel import Panel
-from bayes_causal.models.did_effects.structure import Leads, Pairs, Sites, active_pairs, group_columns
+from bayes_causal.models.did_effects.structure import Leads, Pairs, Sites, active_pairs, group_columns, row_copies
 
 if TYPE_CHECKING:
     from bayes_causal.models.hierarchical_did import Priors
@@ -81,7 +81,7 @@ class EventTimeEffect:
     def leads(self) -> Leads:
         """The walk before onset, where it was seen."""
         weights = np.eye(self.n_leads, len(self.column_names))
-        cells = self.columns[:, : self.n_leads].sum(0)
+        cells = row_copies(self.panel) @ self.columns[:, : self.n_leads]
         seen = cells > 0
         return Leads(self.bins[: self.n_leads][seen], weights[seen], cells[seen])
 
@@ -193,12 +193,12 @@ class EventTimeEffect:
     def natural(self, sites: Sites, scale: float) -> dict[str, np.ndarray]:
         """`tau_event`, its pair-weighted mean `tau`, the walks' scales, and `tau_group`, `omega` where groups deviate."""
         b = self.coefficients(sites) * scale
-        share = self.pair_columns.mean(0)
+        share = self.pairs.copies @ self.pair_columns / self.pairs.copies.sum()
         n = self.bins.size
         named = {"tau_event": b[..., :n], "tau": b[..., :n] @ share[:n]}
         named |= {k: sites[k] * scale for k in ("step_lag", "step_lead", "omega") if k in sites}
         if self.grouped:
-            g = np.eye(self.panel.dataset.sizes["group"])[self.pairs.group]
+            g = np.eye(self.panel.dataset.sizes["group"])[self.pairs.group] * self.pairs.copies[:, None]
             mean = g.T @ self.pair_columns / np.maximum(g.sum(0), 1.0)[:, None]
             named["tau_group"] = b @ mean.T
         return named

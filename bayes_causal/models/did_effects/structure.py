@@ -20,12 +20,15 @@ UNBOUNDED = np.iinfo(np.int64).max
 
 @dataclass(frozen=True, eq=False)
 class Pairs:
-    """Every active (observed cell, group) pair of a panel: row of the cell, position of the group, periods since onset."""
+    """Every active (observed cell, group) pair of a panel: row of the cell, position of the group, periods since onset, and the
+    number of units that the pair stands for.
+    """
 
     row: np.ndarray
     group: np.ndarray
     event: np.ndarray
     n_rows: int
+    copies: np.ndarray
 
 
 def active_pairs(panel: Panel) -> Pairs:
@@ -33,7 +36,8 @@ def active_pairs(panel: Panel) -> Pairs:
     unit, time = np.nonzero(panel.observed)
     active = panel.dataset["treatment"].values[unit, time]
     row, group = np.nonzero(active)
-    return Pairs(row, group, panel.event_time[unit[row], time[row], group].astype(int), unit.size)
+    event = panel.event_time[unit[row], time[row], group].astype(int)
+    return Pairs(row, group, event, unit.size, panel.copies[unit[row]])
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +57,11 @@ def no_leads(k: int) -> Leads:
 def group_columns(panel: Panel) -> np.ndarray:
     """(N, G) active treatments over observed cells."""
     return panel.dataset["treatment"].values[panel.observed].astype(float)
+
+
+def row_copies(panel: Panel) -> np.ndarray:
+    """(N,) units that each observed cell stands for."""
+    return panel.copies[np.nonzero(panel.observed)[0]]
 
 
 class EffectStructure(Protocol):
