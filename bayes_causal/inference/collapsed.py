@@ -21,7 +21,7 @@ from scipy import optimize
 
 from bayes_causal.inference.engine import Draws, refuse_settings
 from bayes_causal.inference.programs import programs
-from bayes_causal.models.base import Collapsible, Model
+from bayes_causal.models.base import Model, collapses
 from bayes_causal.numerics.linear_gaussian import LinearGaussian, log_density
 from bayes_causal.numerics.panel_sums import PanelSums
 from bayes_causal.numerics.t_mixture import TMixture, at_modes, refitted
@@ -77,8 +77,9 @@ class Collapsed:
         TypeError
             The model has no collapsed form.
         """
-        if not isinstance(model, Collapsible):
-            raise TypeError(f"{model.name} has no collapsed form; use engine 'nuts'")
+        if not collapses(model):
+            why = getattr(model, "no_collapsed_form", None)
+            raise TypeError(f"{model.name} has no collapsed form{f': {why}' if why else ''}; use engine 'nuts'")
         with jax.enable_x64(True):
             collapsed = model.collapsed()
             sums = jax.tree.map(jnp.asarray, collapsed.sums)
@@ -109,7 +110,7 @@ class Collapsed:
             if trusted or refits == 2:
                 break
             proposal, refits, pilot = refitted(final.x, final.weights, rng), refits + 1, final
-        size = f"{collapsed.columns} columns integrated out, {_count(len(collapsed.hypers), 'hyperparameter')}"
+        size = f"{collapsed.columns} columns integrated out{_units(collapsed)}, {_count(len(collapsed.hypers), 'hyperparameter')}"
         what = f"{size}, {_count(len(modes), 'mode')}"
         proof = (
             f"Pareto k {final.k_hat:.2f}, {final.fraction:.0%} of {len(final.x):,} proposals effective, {_count(refits, 'refit')}"
@@ -241,6 +242,14 @@ def independence_chains(
 
     _, (visited, accepted) = jax.lax.scan(keep, jnp.asarray(start), (jnp.asarray(order), jnp.asarray(log_u)))
     return np.asarray(visited).T, np.asarray(accepted, float).T
+
+
+def _units(collapsed: LinearGaussian) -> str:
+    """How the effects of units are integrated out, where it is not in one class alone."""
+    n = len(collapsed.sums.units)
+    if collapsed.sums.by_unit:
+        return f", {n:,} units one by one, at O(units × columns²) a density"
+    return f", {n} classes of units" if len(collapsed.unit_scales) > 1 else ""
 
 
 def _count(n: int, what: str) -> str:

@@ -56,7 +56,7 @@ def signature(form: LinearGaussian) -> tuple[Any, ...]:
     apart = {h.name: np.asarray(np.sqrt(k + 2.0)) for k, h in enumerate(form.hypers)}
     loadings = tuple(b"" if b.factor is None else np.asarray(b.factor(apart)).tobytes() for b in form.blocks)  # type: ignore[arg-type]
     blocks = tuple((b.site, b.shape, b.prior_sd, b.start, b.stop) for b in form.blocks)
-    return form.gaps, form.hypers, blocks, loadings
+    return form.gaps, form.unit_scales, form.hypers, blocks, loadings
 
 
 def forget() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypeGuard, runtime_checkable
 
 import numpy as np
 import xarray as xr
@@ -61,10 +61,27 @@ class Model(Protocol):
 
 @runtime_checkable
 class Collapsible(Protocol):
-    """A model part of which can be integrated out exactly."""
+    """A model part of which can be integrated out exactly.
+
+    Where that hangs on a model's options it has a property `no_collapsed_form`, the reason why not, or None: see `collapses`.
+    """
 
     def collapsed(self, outcome: np.ndarray | None = None) -> LinearGaussian:
         """What is Gaussian given the hyperparameters, as `numerics` integrates it; for another standardised outcome, if given."""
+        ...
+
+
+def collapses(model: Model) -> TypeGuard[CollapsibleModel]:
+    """Whether part of a model, with the options it has, can be integrated out exactly."""
+    return isinstance(model, Collapsible) and getattr(model, "no_collapsed_form", None) is None
+
+
+@runtime_checkable
+class Starts(Protocol):
+    """A model that knows a point near the bulk of its posterior."""
+
+    def start(self) -> Mapping[str, np.ndarray]:
+        """Values of some sites, or of none, from which a sampler starts."""
         ...
 
 
@@ -139,8 +156,12 @@ class Describes(Protocol):
         ...
 
 
+class CollapsibleModel(Model, Collapsible, Protocol):
+    """A model with a collapsed form."""
+
+
 @runtime_checkable
-class PanelModel(Model, Collapsible, Natural, Protocol):
+class PanelModel(Model, Natural, Protocol):
     """A model of a `Panel` that can be fitted again on changed data."""
 
     panel: Panel

@@ -23,14 +23,14 @@ def contraction(
     Parameters
     ----------
     by : {"group", "event_time", "cohort", "time", "unit"}, optional
-    over : {"columns", "rows"}
-        Weights on the K coefficients, or on the N rows (for realised effects).
+    over : {"columns", "rows", "units"}
+        Weights on the K coefficients, on the N rows (for realised effects), or on the slopes of the U units.
     leads : bool
         By event time, add a label for each lead that has a coefficient.
 
     Returns
     -------
-    weights : (B, K) or (B, N)
+    weights : (B, K), (B, N) or (B, U)
     labels : (B,) labels of `by`
     cells : (B,) number of treated cells (pairs, for group and event time)
 
@@ -42,7 +42,7 @@ def contraction(
     if by is not None and by not in BREAKDOWNS:
         raise EstimandError(f"difference-in-differences has no effect by '{by}'; it has {', '.join(BREAKDOWNS)}")
     pairs = structure.pairs
-    key, labels = _labels(panel, structure, by)
+    key, labels = pair_labels(panel, structure, by)
     by_pair = by in ("group", "event_time")
     if over == "rows" and by_pair and pairs.row.size > np.unique(pairs.row).size:
         raise EstimandError(
@@ -55,6 +55,10 @@ def contraction(
         first = np.flatnonzero(one_row_each)
         rows = sparse.csr_array((np.ones(first.size), (key[first], pairs.row[first])), shape=(labels.size, pairs.n_rows))
         return np.asarray(rows.toarray()) / cells[:, None], labels, cells
+    if over == "units":
+        unit = np.nonzero(panel.observed)[0][pairs.row]
+        each = sparse.csr_array((np.ones(unit.size), (np.arange(unit.size), unit)), shape=(unit.size, panel.observed.shape[0]))
+        return np.asarray((bins @ each).toarray()) / cells[:, None], labels, cells
     weights = np.asarray(bins @ structure.pair_columns) / cells[:, None]
     if leads and by == "event_time":
         before = structure.leads()
@@ -62,7 +66,7 @@ def contraction(
     return weights, labels, cells
 
 
-def _labels(panel: Panel, structure: EffectStructure, by: str | None) -> tuple[np.ndarray, np.ndarray]:
+def pair_labels(panel: Panel, structure: EffectStructure, by: str | None) -> tuple[np.ndarray, np.ndarray]:
     """(P,) position of each pair's label, and the (B,) labels that occur."""
     pairs, data = structure.pairs, panel.dataset
     unit, time = np.nonzero(panel.observed)

@@ -2,6 +2,8 @@
 
     y = Z b + u_i + ε,   b = R(θ) z,   z ~ N(0, I),   u_i ~ N(0, σ_α),   ε iid or AR(1)
 
+and, where slopes vary, + v_i D_it with v_i ~ N(0, σ_v).
+
 With M = Z'Ω⁻¹Z, Ω the covariance of u and ε together, the posterior of z is N(K⁻¹R'M_y, K⁻¹) where K = I + R'MR: always well
 conditioned, also where a scale in R goes to zero. θ is carried as t with F_prior(θ) = Φ(t), so that its prior is N(0, I).
 """
@@ -20,6 +22,7 @@ from jax.scipy.linalg import solve_triangular
 from jax.scipy.special import ndtr, ndtri
 
 from bayes_causal.numerics.panel_sums import PanelSums, loading_weights, log_variance, product_weights
+from bayes_causal.numerics.unit_effects import integrated, loading_pairs
 
 LOG_2PI = float(np.log(2 * np.pi))
 
@@ -75,12 +78,14 @@ class LinearGaussian:
     blocks : the coefficients
     sums : what the data say; the functions below take them beside the form, so that programs are shared between data
     gaps : distinct gaps between consecutive rows under AR(1) errors; None for iid
+    unit_scales : names of the sds of a unit's own effects, in the order of the loadings in the sums
     """
 
     hypers: tuple[Hyper, ...]
     blocks: tuple[Block, ...]
     sums: Any
     gaps: tuple[int, ...] | None
+    unit_scales: tuple[str, ...] = ("sigma_unit",)
 
     @property
     def columns(self) -> int:
@@ -94,20 +99,13 @@ class LinearGaussian:
 
 def information(model: LinearGaussian, sums: PanelSums, theta: Mapping[str, Array]) -> tuple[Array, Array]:
     """(q+1, q+1) [Z y]'Ω⁻¹[Z y], and log |Ω| without the weights."""
-    rho = theta.get("rho", jnp.zeros(()))
-    sigma2, sigma2_unit = theta["sigma"] ** 2, theta["sigma_unit"] ** 2
+    rho, sigma2 = theta.get("rho", jnp.zeros(())), theta["sigma"] ** 2
+    scales = [theta[name] for name in model.unit_scales]
     a = jnp.stack(product_weights(rho, model.gaps))
-    phi = jnp.stack(loading_weights(rho, model.gaps, sums.unit_products.shape[1]))
-    kappa = sums.unit_products @ phi / sigma2
-    g = sigma2_unit / (1 + sigma2_unit * kappa)
-    m = jnp.tensordot(a, sums.products, 1) / sigma2
-    if sums.by_unit:
-        v = jnp.einsum("m,umq->uq", phi, sums.loadings) / sigma2
-        m = m - (v * g[:, None]).T @ v
-    else:
-        m = m - jnp.einsum("c,m,n,cmnpq->pq", g, phi, phi, sums.loadings) / sigma2**2
-    log_det = sums.rows * jnp.log(sigma2) + log_variance(rho, sums, model.gaps)
-    return m, log_det + jnp.sum(sums.units * jnp.log1p(sigma2_unit * kappa))
+    phi = jnp.stack(loading_weights(rho, model.gaps, sums.unit_products.shape[1] // len(loading_pairs(len(scales)))))
+    taken, added = integrated(sums, phi, scales, sigma2)
+    m = jnp.tensordot(a, sums.products, 1) / sigma2 - taken
+    return m, sums.rows * jnp.log(sigma2) + log_variance(rho, sums, model.gaps) + added
 
 
 def times_factor(model: LinearGaussian, theta: Mapping[str, Array], x: Array) -> Array:
