@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from bayes_causal.models.base import Model, collapses
 
 PRIOR_DRAWS = 1000
 LIKELIHOOD_DRAWS = 1000
+CAREFUL = 0.99
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ class Auto:
             return Collapsed(**counts), "the model has a collapsed form: all but its few scales is integrated out exactly"
         nuts = NumpyroNuts(**counts, progress=self.progress)
         if why := getattr(model, "no_collapsed_form", None):
+            nuts = replace(nuts, target_accept=CAREFUL)
             return nuts, f"NUTS on the full twin: {why}"
         return nuts, "NUTS on the NumPyro twin: the default for a model without a collapsed form"
 

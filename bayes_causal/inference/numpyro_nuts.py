@@ -11,7 +11,8 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from bayes_causal.inference.engine import Draws, refuse_settings
-from bayes_causal.models.base import Model, Starts
+from bayes_causal.inference.generate import latent_sites
+from bayes_causal.models.base import Guides, Model
 
 STATS = {
     "diverging": "diverging",
@@ -61,13 +62,18 @@ class NumpyroNuts:
         import jax
         from numpyro.infer import MCMC, NUTS
 
+        from bayes_causal.inference.centring import PartlyCentred, dense_sites
+
         progress = sys.stderr.isatty() if self.progress is None else self.progress
+        centring, start = (model.centring(), model.start()) if isinstance(model, Guides) else ({}, {})
         with jax.enable_x64(True):
+            program = PartlyCentred(model.numpyro_model, centring) if centring else model.numpyro_model
             kernel = NUTS(
-                model.numpyro_model,
+                program,
                 target_accept_prob=self.target_accept,
                 max_tree_depth=self.max_tree_depth,
-                init_strategy=start_at(model.start() if isinstance(model, Starts) else {}),
+                init_strategy=start_at(start),
+                dense_mass=[dense_sites(program)] if centring else False,
             )
             mcmc = MCMC(
                 kernel,
@@ -78,7 +84,8 @@ class NumpyroNuts:
                 progress_bar=progress,
             )
             mcmc.run(jax.random.PRNGKey(seed), extra_fields=tuple(STATS))
-            sites = {k: np.asarray(v) for k, v in mcmc.get_samples(group_by_chain=True).items()}
+            drawn, latent = mcmc.get_samples(group_by_chain=True), set(latent_sites(model.numpyro_model))
+            sites = {k: np.asarray(v) for k, v in drawn.items() if k in latent}
             stats = tidy(mcmc)
         return Draws(sites, stats, f"NUTS on the full NumPyro twin, {self.chains} chains {self.chain_method}")
 

@@ -77,11 +77,15 @@ def collapses(model: Model) -> TypeGuard[CollapsibleModel]:
 
 
 @runtime_checkable
-class Starts(Protocol):
-    """A model that knows a point near the bulk of its posterior."""
+class Guides(Protocol):
+    """A model that knows what eases sampling it: a point near the bulk of its posterior, and coordinates."""
 
     def start(self) -> Mapping[str, np.ndarray]:
         """Values of some sites, or of none, from which a sampler starts."""
+        ...
+
+    def centring(self) -> Mapping[str, tuple[str | None, np.ndarray]]:
+        """Sites, or none, to be sampled partly centred: the site of the scale, None for the distribution's own, and a power."""
         ...
 
 

@@ -112,28 +112,3 @@ def unit_log_likelihood(model: HierarchicalDiD, named: Named) -> np.ndarray:
             q["deviation"] = q["alpha"] - expected
         parts[part] = q
     return model.response.unit_log_likelihood(model.designs, eta, parts)
-
-
-def start(model: HierarchicalDiD) -> dict[str, np.ndarray]:
-    """Intercepts of units at their own mean outcomes, drawn to the overall one by half an event; the rest at zero."""
-    values: dict[str, np.ndarray] = {}
-    for part, linear in model.predictors.items():
-        d, sep = linear.design, f"{part}::" if part else ""
-        count = np.bincount(d.unit, minlength=d.n_units)
-        if part == "" and model.response.parts != ("",):
-            total = np.bincount(d.unit, np.log(d.y) - d.center, d.n_units)
-            alpha = total / (count + 1)
-        elif model.response.link == "log":
-            rate = (np.bincount(d.unit, d.y, d.n_units) + 0.5) / (count + 0.5 / np.exp(d.center))
-            alpha = np.log(rate) - d.center
-        else:
-            p = 1 / (1 + np.exp(-d.center))
-            rate = (np.bincount(d.unit, d.y, d.n_units) + p) / (count + 1)
-            alpha = np.log(rate / (1 - rate)) - d.center
-        own_values: dict[str, np.ndarray] = {"intercept": np.array(alpha.mean()), "alpha": alpha}
-        own_values["sigma_unit"] = np.array(max(alpha.std(), 0.1))
-        own_values |= {"delta": np.zeros(d.unit_terms.shape[1])} if d.unit_terms.shape[1] else {}
-        own_values |= {} if linear.walk else {"time_contrast": np.zeros(d.n_times - 1)}
-        own_values |= {"beta": np.zeros(d.covariates.shape[1])} if d.covariates.shape[1] else {}
-        values |= {f"{sep}{k}": v for k, v in own_values.items()}
-    return values

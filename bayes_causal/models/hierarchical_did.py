@@ -30,7 +30,7 @@ import xarray as xr
 from bayes_causal.data.panel import Panel
 from bayes_causal.errors import DataError, EstimandError, IdentificationError, closest
 from bayes_causal.estimates import Estimand
-from bayes_causal.models import did_predictive, did_response
+from bayes_causal.models import did_predictive, did_response, did_sampling
 from bayes_causal.models.base import Assumption
 from bayes_causal.models.did_effects import STRUCTURES, ConstantEffect, EffectStructure
 from bayes_causal.models.did_estimands import contraction, panel_summary, treated_mean
@@ -271,7 +271,11 @@ class HierarchicalDiD:
 
     def start(self) -> dict[str, np.ndarray]:
         """Values of sites near the bulk of the posterior, from which a sampler starts; {} where any start will do."""
-        return {} if self.response.linear else did_response.start(self)
+        return {} if self.response.normal else did_sampling.start(self)
+
+    def centring(self) -> dict[str, tuple[str | None, np.ndarray]]:
+        """Sites to be sampled partly centred, as `bayes_causal.inference.centring` takes them; {} where all are left alone."""
+        return {} if self.response.normal else did_sampling.centring(self)
 
     def collapsed(self, outcome: np.ndarray | None = None) -> LinearGaussian:
         """Everything but the scales and ρ, integrated out: columns times √w in the order of the blocks, y last.
@@ -394,7 +398,8 @@ class HierarchicalDiD:
         if estimand.scale == "realised":
             posterior, draws = self._realised(posterior, estimand.by)
         else:
-            named = did_predictive.flat(posterior, self._used)
+            linear = self.response.linear and not self.unit_slopes
+            named = did_predictive.flat(posterior, {"coefficient"} if linear else self._used)
             draws, untreated = self._mean_effect(named, estimand.by, leads=plain)
             draws = draws.reshape(posterior.sizes["chain"], posterior.sizes["draw"], -1)
         if estimand.name == "cumulative":
@@ -512,8 +517,8 @@ class HierarchicalDiD:
     @property
     def _used(self) -> set[str]:
         """Reported quantities from which effects are computed."""
-        own = {"coefficient"} if self.response.linear and not self.unit_slopes else {*did_predictive.USED, "alpha", "slope"}
-        return {did_response.prefixed(k, part) for k in own for part in self.response.parts} | {"sigma", "nu", "dispersion"}
+        own = {*did_predictive.USED, "alpha", "slope"}
+        return {did_response.prefixed(k, part) for k in own for part in self.response.parts} | {"nu", "dispersion"}
 
     def _realised(self, posterior: xr.Dataset, by: str | None) -> tuple[xr.Dataset, np.ndarray]:
         """The draws used, and (chain, draw, by) mean over treated cells of y − Y(0).
@@ -531,7 +536,7 @@ class HierarchicalDiD:
         kept = posterior.isel(draw=slice(None, None, max(1, size // REALISED)))
         used = did_predictive.USED if self.response.normal and not self.unit_slopes else self._used
         draws = []
-        for named in did_predictive.blocks(kept, y.size, {*used, *did_predictive.USED}):
+        for named in did_predictive.blocks(kept, y.size, used):
             if self.response.normal:
                 untreated = did_predictive.untreated(d, self._with_slopes(named, treated), rng)
             else:

@@ -21,7 +21,14 @@ Rows = Callable[[np.ndarray], np.ndarray]
 
 
 def unit_log_likelihood(
-    log_density: Rows, score: Rows, information: Rows, eta: np.ndarray, sd: np.ndarray, unit: np.ndarray, start: np.ndarray
+    log_density: Rows,
+    score: Rows,
+    information: Rows,
+    eta: np.ndarray,
+    sd: np.ndarray,
+    unit: np.ndarray,
+    start: np.ndarray,
+    count: int = NODES,
 ) -> np.ndarray:
     """(S, U) log ∫ Π_t p(y_it | η_it + u) N(u | 0, sd) du.
 
@@ -33,6 +40,7 @@ def unit_log_likelihood(
     sd : (S,) of the intercepts
     unit : (N,) unit of each row, ascending; all U units have rows
     start : (S, U) where the search for the modes begins
+    count : number of nodes; more where the integrand is far from a normal
     """
     starts = np.flatnonzero(np.r_[True, unit[1:] != unit[:-1]])
     precision = 1 / sd[:, None] ** 2
@@ -48,7 +56,7 @@ def unit_log_likelihood(
         if np.abs(step * np.sqrt(curvature)).max() < SETTLED:
             break
     scale = 1 / np.sqrt(total(information, u) + precision)
-    nodes, weights = np.polynomial.hermite_e.hermegauss(NODES)
+    nodes, weights = np.polynomial.hermite_e.hermegauss(count)
     terms = [
         np.log(w) + 0.5 * x**2 + total(log_density, u + x * scale) - 0.5 * precision * (u + x * scale) ** 2
         for x, w in zip(nodes, weights, strict=True)

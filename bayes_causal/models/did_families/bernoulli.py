@@ -58,6 +58,10 @@ class Bernoulli:
 
         pm.Bernoulli("y", logit_p=d[""].center + eta[""], observed=d[""].y, dims="row")
 
+    def row_information(self, d: PanelDesign, part: str) -> np.ndarray:
+        """The variance at the untreated mean."""
+        return np.full(d.y.size, special.expit(d.center) * special.expit(-d.center))
+
     def natural(self, sites: Named, scale: float) -> dict[str, np.ndarray]:
         """None."""
         return {}

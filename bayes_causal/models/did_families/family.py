@@ -34,7 +34,9 @@ class Family(Protocol):
     errors : the errors it can have, the default first
     why_iid : why it has no others
     flat : share of the flat priors' sds that is used
-    dims : dims of reported quantities the family adds
+    weighted : precision weights have a meaning
+    parts : linear predictors, the main one "" first; the last has a row for every observed cell
+    top_level : sites of the family's own parameters
     assumption : the error model in a sentence
     """
 
@@ -63,6 +65,10 @@ class Family(Protocol):
 
     def pymc(self, d: Parts, p: Priors, eta: Parts, errors: str) -> None:
         """The likelihood in PyMC."""
+        ...
+
+    def row_information(self, d: PanelDesign, part: str) -> np.ndarray:
+        """(N,) about how much each row says of its η, at the outset: what decides how units are best sampled."""
         ...
 
     def natural(self, sites: Named, scale: float) -> dict[str, np.ndarray]:
@@ -107,6 +113,13 @@ def outcomes(panel: Panel) -> np.ndarray:
 def exponential(eta: np.ndarray) -> np.ndarray:
     """e^η, at most e^36."""
     return np.exp(np.minimum(eta, LARGEST))
+
+
+def unit_means(d: PanelDesign) -> np.ndarray:
+    """(N,) mean count of the row's unit, as if it had one more row at the untreated mean."""
+    count = np.bincount(d.unit, minlength=d.n_units)
+    means = (np.bincount(d.unit, d.y, d.n_units) + np.exp(d.center)) / (count + 1)
+    return np.asarray(means[d.unit])
 
 
 def not_counts(panel: Panel, family: str) -> list[str]:

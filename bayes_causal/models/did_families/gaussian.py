@@ -72,6 +72,10 @@ class Gaussian:
             sd = sd * pt.sqrt((1 - c**2) / (1 - rho**2))
         pm.Normal("y", expected, sd, observed=rows.y, dims="row")
 
+    def row_information(self, d: PanelDesign, part: str) -> np.ndarray:
+        """One half of a standardised row's variance left."""
+        return 2.0 * d.sqrt_weight**2
+
     def natural(self, sites: Named, scale: float) -> dict[str, np.ndarray]:
         """`sigma`, and `rho` under AR(1) errors."""
         return {"sigma": sites["sigma"] * scale} | ({"rho": sites["rho"]} if "rho" in sites else {})

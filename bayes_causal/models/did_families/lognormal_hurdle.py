@@ -84,6 +84,10 @@ class LognormalHurdle:
         pm.Bernoulli("any", logit_p=odds, observed=d["occurrence"].y, dims="row")
         pm.LogNormal("y", d[""].center + eta[""], sigma, observed=d[""].y)
 
+    def row_information(self, d: PanelDesign, part: str) -> np.ndarray:
+        """Of a logarithm with variance one half, or of a zero or one."""
+        return bernoulli.Bernoulli().row_information(d, part) if part else np.full(d.y.size, 2.0)
+
     def natural(self, sites: Named, scale: float) -> dict[str, np.ndarray]:
         """`sigma`, of logarithms."""
         return {"sigma": sites["sigma"]}

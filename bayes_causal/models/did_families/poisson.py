@@ -9,7 +9,7 @@ import numpy as np
 from scipy import special
 
 from bayes_causal.data.panel import Panel
-from bayes_causal.models.did_families.family import FLAT, Named, Parts, exponential, not_counts, outcomes, untreated
+from bayes_causal.models.did_families.family import FLAT, Named, Parts, exponential, not_counts, outcomes, unit_means, untreated
 from bayes_causal.models.panel_design import PanelDesign
 from bayes_causal.numerics.gauss_hermite import unit_log_likelihood
 
@@ -52,6 +52,10 @@ class Poisson:
         import pymc as pm
 
         pm.Poisson("y", pm.math.exp(d[""].center + eta[""]), observed=d[""].y, dims="row")
+
+    def row_information(self, d: PanelDesign, part: str) -> np.ndarray:
+        """The variance of the count: the unit's mean."""
+        return unit_means(d)
 
     def natural(self, sites: Named, scale: float) -> dict[str, np.ndarray]:
         """None."""
