@@ -34,7 +34,7 @@ from bayes_causal.models import did_predictive, did_response, did_sampling
 from bayes_causal.models.base import Assumption
 from bayes_causal.models.did_effects import STRUCTURES, ConstantEffect, EffectStructure
 from bayes_causal.models.did_estimands import contraction, panel_summary, treated_mean
-from bayes_causal.models.did_families import FAMILIES, Family
+from bayes_causal.models.did_families import FAMILIES, Family, impossible
 from bayes_causal.models.did_predictor import Predictor
 from bayes_causal.models.did_slopes import SlopeSums, loadings
 from bayes_causal.models.panel_design import PanelDesign, in_row_space, panel_design, within_gram
@@ -573,10 +573,8 @@ class HierarchicalDiD:
     def _refuse_what_the_family_has_not(self) -> None:
         """Raise where an option, the outcomes or the weights do not fit the family."""
         family = self.response
-        if self.errors not in family.errors:
-            raise ValueError(f"family '{self.family}' has errors 'iid' only, not '{self.errors}': {family.why_iid}")
-        if self.unit_slopes and not family.normal:
-            raise ValueError(f"unit_slopes need family 'gaussian', not '{self.family}': they are integrated out as normals")
+        if options := impossible(self.family, self.errors, self.unit_slopes):
+            raise ValueError("; ".join(options))
         problems = family.problems(self.panel)
         if not family.weighted and np.ptp(self.panel.dataset["weight"].values[self.panel.observed]) > 0:
             problems.append(f"weights are precisions of additive errors, and family '{self.family}' has none: leave them out")

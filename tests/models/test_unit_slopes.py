@@ -129,10 +129,10 @@ def test_agrees_with_nuts_on_the_full_twin(effect: Any, errors: Any, differing: 
 
     panel = differing[0].select(units=np.arange(24))
     model = HierarchicalDiD(panel, effect=effect, errors=errors, unit_slopes=True)
-    engines = Collapsed(draws=1500), NumpyroNuts(draws=1000, warmup=500, chain_method="vectorized", progress=False)
+    engines = Collapsed(draws=1000), NumpyroNuts(draws=700, warmup=400, chain_method="vectorized", progress=False)
     found = [dataset(model, model.natural(e.sample(model, seed=k).sites), ("chain", "draw")) for k, e in enumerate(engines)]
     pairs = [[d[k].values for d in found] for k in ("att", "tau", "sigma", "sigma_unit", "sigma_slope")]
-    pairs += np.moveaxis([model.effect(d, Estimand("att", "mean", "unit")).values[:, :1000] for d in found], -1, 0).tolist()
+    pairs += np.moveaxis([model.effect(d, Estimand("att", "mean", "unit")).values[:, :700] for d in found], -1, 0).tolist()
     for pair in pairs:
         a, b = (np.asarray(x) for x in pair)
         errors_of = np.hypot(*(array_stats.mcse(x, method="mean") for x in (a, b)))

@@ -24,4 +24,15 @@ FAMILIES: dict[str, Family] = {
     "lognormal_hurdle": LognormalHurdle(),
 }
 
-__all__ = ["FAMILIES", "Family"]
+
+def impossible(family: str, errors: str | None, unit_slopes: bool) -> list[str]:
+    """Options that a family does not have, with the reason; none for a family that does not exist."""
+    known, problems = FAMILIES.get(family), []
+    if known and errors and errors not in known.errors:
+        problems.append(f"family '{family}' has errors 'iid' only, not '{errors}': {known.why_iid}")
+    if known and unit_slopes and not known.normal:
+        problems.append(f"unit_slopes need family 'gaussian', not '{family}': they are integrated out as normals")
+    return problems
+
+
+__all__ = ["FAMILIES", "Family", "impossible"]
