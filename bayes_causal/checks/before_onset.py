@@ -11,12 +11,12 @@ from bayes_causal.checks.base import Check, needs_panel
 from bayes_causal.data.panel import Panel
 from bayes_causal.errors import DataError, IdentificationError
 from bayes_causal.estimates import Estimand, from_draws
-from bayes_causal.inference.collapsed import Collapsed
 from bayes_causal.inference.engine import Draws
+from bayes_causal.inference.fit import Auto
 from bayes_causal.inference.tree import dataset
 from bayes_causal.models.base import Describes, Model, PanelModel
 
-REFIT = Collapsed(draws=500, chains=4)
+REFIT = Auto(draws=500, warmup=500, chains=4, progress=False)
 EQUIVALENT, SURE = 0.5, 0.8
 FEWEST_CONTROLS = 5
 DIP, EARLIER = 3, 9
@@ -182,8 +182,9 @@ def _with_leads(model: PanelModel, tree: xr.DataTree) -> tuple[PanelModel, xr.Da
 
 
 def _refit(model: PanelModel) -> xr.Dataset:
-    """Posterior of a variant, in natural units."""
-    draws: Draws = REFIT.sample(model, seed=SEED)
+    """Posterior of a variant, in natural units, by the engine that it takes by default."""
+    engine, _ = REFIT.choose(model)
+    draws: Draws = engine.sample(model, seed=SEED)
     return dataset(model, model.natural(draws.sites), ("chain", "draw"))
 
 

@@ -16,7 +16,7 @@ import xarray as xr
 from bayes_causal.checks.base import Check
 from bayes_causal.inference import generate
 from bayes_causal.inference.many import sample_many, stacked
-from bayes_causal.models.base import Collapsible, Natural, Simulates
+from bayes_causal.models.base import Natural, Simulates, collapses
 
 DRAWS = 199
 
@@ -44,7 +44,7 @@ def simulate_and_refit(model: Any, *, replicates: int, seed: int, draws: int = D
     TypeError
         The model cannot simulate, or has no collapsed form.
     """
-    if not all(isinstance(model, ability) for ability in (Collapsible, Simulates, Natural)):
+    if not (collapses(model) and isinstance(model, Simulates) and isinstance(model, Natural)):
         raise TypeError("calibration needs a model that simulates and has a collapsed form")
     rng = np.random.default_rng(seed)
     truth = generate.prior_sites(model, replicates, seed)

@@ -62,6 +62,8 @@ def leave_one_out(
     """
     if not isinstance(model, LeavesOut):
         return Check("leave_one_out", None, "info", "Does not apply: the model has no form from which units can be left out.")
+    if model.cannot_leave_out:
+        return Check("leave_one_out", None, "info", f"Does not apply: {model.cannot_leave_out}.")
     left = left_out(model, by, most)
     if not left.labels:
         text = f"Does not apply: without {left.what} {', '.join(left.needed[:5])} no effect would be identified."

@@ -11,13 +11,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import xarray as xr
 
 from bayes_causal.data.declare import Declaration
 from bayes_causal.data.panel import Panel
+
 
 @dataclass(frozen=True, eq=False)
 class PanelSource:
@@ -41,7 +42,12 @@ class PanelSource:
 
     @classmethod
     def from_files(
-        cls, source: str | Path | Sequence[str | Path], *, base: str | Path | None = None, where: str | None = None, **declared: Any
+        cls,
+        source: str | Path | Sequence[str | Path],
+        *,
+        base: str | Path | None = None,
+        where: str | None = None,
+        **declared: Any,
     ) -> PanelSource:
         """A panel from Parquet files, streamed.
 
@@ -117,6 +123,11 @@ class PanelSource:
     def balanced(self) -> bool:
         """True where no cell is missing."""
         return self.paths.balanced
+
+    @property
+    def grouping(self) -> Literal["group", "arm"]:
+        """What the groups are called in results."""
+        return self.paths.grouping
 
     @property
     def has_groups(self) -> bool:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayes_causal.data.faults import Faults
-from bayes_causal.data.paths import PathSums, PathTable, coded
+from bayes_causal.data.paths import PathSums, PathTable
 
 if TYPE_CHECKING:
     import pyarrow as pa

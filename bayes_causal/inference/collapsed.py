@@ -24,7 +24,7 @@ from scipy import optimize
 from bayes_causal.inference.engine import Draws, refuse_settings
 from bayes_causal.inference.programs import programs
 from bayes_causal.inference.quadrature import quadrature
-from bayes_causal.models.base import CollapsedForm, Collapsible, Model
+from bayes_causal.models.base import CollapsedForm, Model, collapses
 from bayes_causal.numerics.t_mixture import TMixture, at_modes, refitted
 
 CHUNK = 256
@@ -78,8 +78,9 @@ class Collapsed:
         TypeError
             The model has no collapsed form.
         """
-        if not isinstance(model, Collapsible):
-            raise TypeError(f"{model.name} has no collapsed form; use engine 'nuts'")
+        if not collapses(model):
+            why = getattr(model, "no_collapsed_form", None)
+            raise TypeError(f"{model.name} has no collapsed form{f': {why}' if why else ''}; use engine 'nuts'")
         with jax.enable_x64(True):
             collapsed = model.collapsed()
             sums = jax.tree.map(jnp.asarray, collapsed.sums)
@@ -96,7 +97,7 @@ class Collapsed:
         rng = np.random.default_rng(seed)
         one_call: Density = partial(programs(collapsed).density, sums)
         density: Density = partial(in_chunks, one_call)
-        size = f"{collapsed.columns} columns integrated out, {_count(len(collapsed.hypers), 'hyperparameter')}"
+        size = f"{collapsed.said(sums)}, {_count(len(collapsed.hypers), 'hyperparameter')}"
         if len(collapsed.hypers) == 1:
             line = quadrature(lambda t: density(t[:, None]), self.chains * self.draws, rng)
             shape = (self.chains, self.draws)

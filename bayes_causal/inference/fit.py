@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,10 +16,11 @@ from bayes_causal.inference.collapsed import Collapsed
 from bayes_causal.inference.engine import Engine
 from bayes_causal.inference.numpyro_nuts import NumpyroNuts
 from bayes_causal.inference.tree import assemble
-from bayes_causal.models.base import Collapsible, Model
+from bayes_causal.models.base import Model, collapses
 
 PRIOR_DRAWS = 1000
 LIKELIHOOD_DRAWS = 1000
+CAREFUL = 0.99
 
 
 @dataclass(frozen=True)
@@ -41,9 +42,12 @@ class Auto:
     def choose(self, model: Model) -> tuple[Engine, str]:
         """The engine for a model, and why."""
         counts: dict[str, Any] = {"draws": self.draws, "warmup": self.warmup, "chains": self.chains}
-        if isinstance(model, Collapsible):
+        if collapses(model):
             return Collapsed(**counts), "the model has a collapsed form: all but its few scales is integrated out exactly"
         nuts = NumpyroNuts(**counts, progress=self.progress)
+        if why := getattr(model, "no_collapsed_form", None):
+            nuts = replace(nuts, target_accept=CAREFUL)
+            return nuts, f"NUTS on the full twin: {why}"
         return nuts, "NUTS on the NumPyro twin: the default for a model without a collapsed form"
 
 

@@ -5,7 +5,8 @@ Works for any model with twins.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -35,7 +36,7 @@ def prior_sites(model: Model, n: int, seed: int) -> dict[str, np.ndarray]:
     from numpyro.infer import Predictive
 
     with jax.enable_x64(True):
-        latent = _latent_sites(model)
+        latent = list(latent_sites(model.numpyro_model))
         draw = jax.jit(Predictive(model.numpyro_model, num_samples=n, return_sites=latent))
         return {k: np.asarray(v) for k, v in draw(jax.random.PRNGKey(seed)).items()}
 
@@ -100,16 +101,16 @@ def log_prior(model: Model, sites: Mapping[str, np.ndarray]) -> dict[str, np.nda
         return {k: np.asarray(v) for k, v in result.items()}
 
 
-def _latent_sites(model: Model) -> list[str]:
-    """Names of the sites that are not observed, found by tracing the program without running it."""
+def latent_sites(program: Callable[[], Any]) -> dict[str, int]:
+    """Names and sizes of the sites that are not observed, found by tracing the program without running it."""
     import jax
     from numpyro.handlers import seed, trace
 
-    names: list[str] = []
+    found: dict[str, int] = {}
 
     def collect() -> None:
-        sites = trace(seed(model.numpyro_model, 0)).get_trace()
-        names.extend(k for k, s in sites.items() if s["type"] == "sample" and not s["is_observed"])
+        sites = trace(seed(program, 0)).get_trace()
+        found.update({k: s["value"].size for k, s in sites.items() if s["type"] == "sample" and not s["is_observed"]})
 
     jax.eval_shape(collect)
-    return names
+    return found

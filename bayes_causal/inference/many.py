@@ -21,7 +21,7 @@ from bayes_causal.errors import TreeError
 from bayes_causal.inference.collapsed import importance
 from bayes_causal.inference.programs import programs, signature
 from bayes_causal.inference.tree import dataset
-from bayes_causal.models.base import CollapsedForm, Collapsible, Model, Natural
+from bayes_causal.models.base import CollapsedForm, Model, Natural, collapses
 from bayes_causal.numerics.t_mixture import DEGREES, refitted
 
 POINTS = 8192
@@ -81,7 +81,7 @@ def fit_many(models: Sequence[Model], *, seed: int, draws: int = 1000) -> xr.Dat
     """
     if not models:
         raise TreeError("fit_many needs at least one model")
-    forms = [m.collapsed() for m in models if isinstance(m, Collapsible)]
+    forms = [m.collapsed() for m in models if collapses(m)]
     shapes = {(signature(f), *(np.shape(v) for v in jax.tree.leaves(f.sums))) for f in forms}
     if len(forms) < len(models) or len(shapes) > 1:
         raise TreeError(

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 
 from bayes_causal.inference.engine import Draws, refuse_settings, refuse_without_rows
-from bayes_causal.models.base import Model
+from bayes_causal.inference.generate import latent_sites
+from bayes_causal.models.base import Guides, Model
 
 STATS = {
     "diverging": "diverging",
@@ -57,16 +60,21 @@ class NumpyroNuts:
     def sample(self, model: Model, *, seed: int) -> Draws:
         """Draws of every latent site of the NumPyro twin."""
         import jax
-        from numpyro.infer import MCMC, NUTS, init_to_median
+        from numpyro.infer import MCMC, NUTS
+
+        from bayes_causal.inference.centring import PartlyCentred, dense_sites
 
         refuse_without_rows(model, self.name)
         progress = sys.stderr.isatty() if self.progress is None else self.progress
+        centring, start = (model.centring(), model.start()) if isinstance(model, Guides) else ({}, {})
         with jax.enable_x64(True):
+            program = PartlyCentred(model.numpyro_model, centring) if centring else model.numpyro_model
             kernel = NUTS(
-                model.numpyro_model,
+                program,
                 target_accept_prob=self.target_accept,
                 max_tree_depth=self.max_tree_depth,
-                init_strategy=init_to_median(num_samples=10),
+                init_strategy=start_at(start),
+                dense_mass=[dense_sites(program)] if centring else False,
             )
             mcmc = MCMC(
                 kernel,
@@ -77,9 +85,22 @@ class NumpyroNuts:
                 progress_bar=progress,
             )
             mcmc.run(jax.random.PRNGKey(seed), extra_fields=tuple(STATS))
-            sites = {k: np.asarray(v) for k, v in mcmc.get_samples(group_by_chain=True).items()}
+            drawn, latent = mcmc.get_samples(group_by_chain=True), set(latent_sites(model.numpyro_model))
+            sites = {k: np.asarray(v) for k, v in drawn.items() if k in latent}
             stats = tidy(mcmc)
         return Draws(sites, stats, f"NUTS on the full NumPyro twin, {self.chains} chains {self.chain_method}")
+
+
+def start_at(values: Mapping[str, np.ndarray]) -> partial[Any]:
+    """A NumPyro initialisation: the given sites at their values, the others at the median of ten prior draws."""
+    return partial(_at_value_or_median, values=values)
+
+
+def _at_value_or_median(site: dict[str, Any], values: Mapping[str, np.ndarray]) -> Any:
+    from numpyro.infer import init_to_median
+
+    latent = site["type"] == "sample" and not site["is_observed"]
+    return np.asarray(values[site["name"]]) if latent and site["name"] in values else init_to_median(site, num_samples=10)
 
 
 def tidy(mcmc: Any) -> dict[str, np.ndarray]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypeGuard, runtime_checkable
 
 import numpy as np
 import xarray as xr
@@ -86,6 +86,10 @@ class CollapsedForm(Protocol):
         """Numbers a program holds for each point: what bounds the points of one group."""
         ...
 
+    def said(self, sums: Any) -> str:
+        """What is integrated out, in a few words."""
+        ...
+
     def bare(self) -> CollapsedForm:
         """The form without its data."""
         ...
@@ -105,10 +109,31 @@ class CollapsedForm(Protocol):
 
 @runtime_checkable
 class Collapsible(Protocol):
-    """A model part of which can be integrated out exactly."""
+    """A model part of which can be integrated out exactly.
+
+    Where that hangs on a model's options it has a property `no_collapsed_form`, the reason why not, or None: see `collapses`.
+    """
 
     def collapsed(self, outcome: np.ndarray | None = None) -> CollapsedForm:
         """What is left to sample, as `numerics` integrates out the rest; for another standardised outcome, if given."""
+        ...
+
+
+def collapses(model: Model) -> TypeGuard[CollapsibleModel]:
+    """Whether part of a model, with the options it has, can be integrated out exactly."""
+    return isinstance(model, Collapsible) and getattr(model, "no_collapsed_form", None) is None
+
+
+@runtime_checkable
+class Guides(Protocol):
+    """A model that knows what eases sampling it: a point near the bulk of its posterior, and coordinates."""
+
+    def start(self) -> Mapping[str, np.ndarray]:
+        """Values of some sites, or of none, from which a sampler starts."""
+        ...
+
+    def centring(self) -> Mapping[str, tuple[str | None, np.ndarray]]:
+        """Sites, or none, to be sampled partly centred: the site of the scale, None for the distribution's own, and a power."""
         ...
 
 
@@ -198,8 +223,12 @@ class Describes(Protocol):
         ...
 
 
+class CollapsibleModel(Model, Collapsible, Protocol):
+    """A model with a collapsed form."""
+
+
 @runtime_checkable
-class PanelModel(Model, Collapsible, Natural, Protocol):
+class PanelModel(Model, Natural, Protocol):
     """A model of a panel that can be fitted again on changed data."""
 
     panel: Panel | PanelSource
@@ -220,6 +249,11 @@ class PanelModel(Model, Collapsible, Natural, Protocol):
 @runtime_checkable
 class LeavesOut(PanelModel, Protocol):
     """A model of a panel that can leave units out cheaply: the rest of the posterior is exact given the hyperparameters."""
+
+    @property
+    def cannot_leave_out(self) -> str:
+        """Why it cannot with the data and options it has; empty where it can."""
+        ...
 
     def collapsed(self, outcome: np.ndarray | None = None, without: np.ndarray | None = None) -> CollapsedForm:
         """The collapsed form; with (P, U) bool sets of units, the sums of the whole and without each set, stacked."""

@@ -24,14 +24,14 @@ def contraction(
     ----------
     by : {"group", "arm", "event_time", "cohort", "time", "unit"}, optional
         Arms are the groups of a panel that has arms.
-    over : {"columns", "rows"}
-        Weights on the K coefficients, or on the N rows (for realised effects).
+    over : {"columns", "rows", "units"}
+        Weights on the K coefficients, on the N rows (for realised effects), or on the slopes of the U units.
     leads : bool
         By event time, add a label for each lead that has a coefficient.
 
     Returns
     -------
-    weights : (B, K), or (B, N) sparse
+    weights : (B, K), (B, N) sparse, or (B, U)
     labels : (B,) labels of `by`
     cells : (B,) number of treated cells (pairs, for group and event time)
 
@@ -49,7 +49,7 @@ def contraction(
             "the effect by unit does not exist here: rows are not in memory, and units that share a path are summed"
         )
     pairs = structure.pairs
-    key, labels = _labels(panel, structure, by)
+    key, labels = pair_labels(panel, structure, by)
     by_pair = by in ("group", "arm", "event_time")
     if over == "rows" and by_pair and pairs.row.size > np.unique(pairs.row).size:
         raise EstimandError(
@@ -64,6 +64,10 @@ def contraction(
             (pairs.copies[first].astype(float), (key[first], pairs.row[first])), shape=(labels.size, pairs.n_rows)
         )
         return sparse.csr_array(rows.multiply(1 / cells[:, None])), labels, cells
+    if over == "units":
+        unit = np.nonzero(panel.observed)[0][pairs.row]
+        each = sparse.csr_array((np.ones(unit.size), (np.arange(unit.size), unit)), shape=(unit.size, panel.observed.shape[0]))
+        return np.asarray((bins @ each).toarray()) / cells[:, None], labels, cells
     weights = np.asarray(bins @ structure.pair_columns) / cells[:, None]
     if leads and by == "event_time":
         before = structure.leads()
@@ -71,7 +75,7 @@ def contraction(
     return weights, labels, cells
 
 
-def _labels(panel: Panel, structure: EffectStructure, by: str | None) -> tuple[np.ndarray, np.ndarray]:
+def pair_labels(panel: Panel, structure: EffectStructure, by: str | None) -> tuple[np.ndarray, np.ndarray]:
     """(P,) position of each pair's label, and the (B,) labels that occur."""
     pairs, data = structure.pairs, panel.dataset
     unit, time = np.nonzero(panel.observed)

@@ -13,7 +13,7 @@ import numpy as np
 from scipy import sparse
 
 from bayes_causal.models.panel_design import PanelDesign
-from bayes_causal.numerics.panel_sums import loading_weights, unit_loadings
+from bayes_causal.numerics.panel_sums import loading_sums, loading_weights
 
 Named = Mapping[str, np.ndarray]
 VALUES = 4_000_000
@@ -77,7 +77,7 @@ def _columns(d: PanelDesign, named: Named) -> tuple[np.ndarray, np.ndarray]:
 def _intercepts(d: PanelDesign, columns: np.ndarray, b: np.ndarray, named: Named) -> tuple[np.ndarray, np.ndarray]:
     """(S, U) means and variances of the unit intercepts u_i given y, for (N, q + 1) columns, y last, and (S, q) coefficients."""
     gaps = tuple(int(g) for g in np.unique(d.gap[d.gap > 0])) if "rho" in named else None
-    x, k = unit_loadings(columns * d.sqrt_weight[:, None], d.sqrt_weight, d.gap, gaps)
+    x, k = loading_sums(columns * d.sqrt_weight[:, None], d.sqrt_weight[:, None], d.gap, gaps)
     rho = named["rho"] if "rho" in named else np.zeros(len(b))
     phi = np.stack(loading_weights(rho, gaps, k.shape[1]), 1) / named["sigma"][:, None] ** 2
     residual = np.einsum("sm,um->su", phi, x[:, :, -1])

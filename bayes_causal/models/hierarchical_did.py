@@ -1,10 +1,15 @@
 """Hierarchical difference-in-differences for panels with one or many, overlapping, reversible treatments.
 
-    y_it = α_i + γ_t + x_it'β + effect_it + ε_it
+    y_it = α_i + γ_t + x_it'β + effect_it (+ v_i D_it) + ε_it
     α_i  = a + m_i'δ + u_i,  u_i ~ N(0, σ_α)        m_i: unit means of every column (correlated random effects)
     γ_t  in T−1 orthonormal sum-to-zero contrasts ~ N(0, 10), or a random walk with its own scale
     √w_it ε_it is AR(1) with parameter ρ and innovation sd σ, stationary; or iid N(0, σ)
     effect: see `bayes_causal.models.did_effects`
+    v_i ~ N(0, σ_v) on the number D_it of active treatments, for each unit ever treated, where slopes vary between units
+
+Outcomes that are not normal have the same right-hand side, without ε, as predictor η of a mean on a log or logit scale: see
+`bayes_causal.models.did_families`. Effects are on the scale of the outcome in every family: E[y | D] − E[y | D = 0] averaged over
+treated cells, each with its own unit's intercept (g-computation).
 
 Everything is standardised by mean and sd of the untreated cells; priors are on that scale; answers are in units of the outcome.
 
@@ -14,7 +19,7 @@ doi:10.2139/ssrn.3906345). AR(1) errors: Bertrand, Duflo & Mullainathan 2004, do
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -24,13 +29,16 @@ import xarray as xr
 
 from bayes_causal.data.panel import Panel
 from bayes_causal.data.panel_source import PanelSource
-from bayes_causal.errors import EstimandError, IdentificationError, closest
+from bayes_causal.errors import DataError, EstimandError, IdentificationError, closest
 from bayes_causal.estimates import Estimand
-from bayes_causal.models import did_predictive
+from bayes_causal.models import did_predictive, did_response, did_sampling
 from bayes_causal.models.base import Assumption
 from bayes_causal.models.did_effects import STRUCTURES, ConstantEffect, EffectStructure
 from bayes_causal.models.did_estimands import contraction, panel_summary, treated_mean, weights_without
+from bayes_causal.models.did_families import FAMILIES, Family, impossible
+from bayes_causal.models.did_predictor import Predictor
 from bayes_causal.models.did_realised import realised
+from bayes_causal.models.did_slopes import SlopeSums, loadings
 from bayes_causal.models.panel_design import PanelDesign, in_row_space, panel_design, within_gram
 from bayes_causal.models.path_design import path_design
 
@@ -39,6 +47,7 @@ if TYPE_CHECKING:
 
 NOISE_SEED = 20_040_101
 WITHOUT_ROWS = "rows are not in memory, only their sums over units of one path (data.in_memory)"
+REALISED = 500
 
 
 @dataclass(frozen=True)
@@ -52,9 +61,12 @@ class Priors:
     cell : scale of the half-normals on the sd of effects between cohorts at one event time
     step : scale of the half-normal on the step sd of the walks over event time
     sigma, sigma_unit : scales of the half-normals on the innovation sd and on the sd between units
-    intercept, time : sds, as good as flat
+    intercept, time : sds, as good as flat; families with a log or logit scale take a quarter of them
     slope : sd of the coefficients of covariates and unit-level terms, per sd of the column
     step_time : scale of the half-normal on the step sd of random-walk time effects
+    sigma_slope : scale of the half-normal on the sd of the effect between units
+    nu : mean of the Gamma(2, 2/nu) prior on the degrees of freedom of Student-t errors
+    dispersion : scale of the half-normal on κ, with which negative binomial counts have variance μ + κ² μ²
     """
 
     tau: float = 1.0
@@ -67,6 +79,9 @@ class Priors:
     time: float = 10.0
     slope: float = 2.5
     step_time: float = 0.5
+    sigma_slope: float = 0.5
+    nu: float = 20.0
+    dispersion: float = 1.0
 
     def doubles(self) -> Priors:
         """The same numbers as NumPy float64: PyTensor takes the logarithm of a Python float in float32."""
@@ -83,24 +98,36 @@ class HierarchicalDiD:
         Rows in memory, or sums over units. The posterior is the same; what needs single rows or units is refused with the reason.
     effect : {"constant", "group", "event_time", "cohort_time"}, optional
         How effects vary; "group" (partial pooling) where the panel names several groups, else "constant".
-    errors : {"ar1", "iid"}
+    errors : {"ar1", "iid"}, optional
+        "ar1" for normal outcomes; other families have independent errors only.
+    family : {"gaussian", "student_t", "poisson", "negative_binomial", "bernoulli", "lognormal_hurdle"}
+        How the outcome is distributed. All but "gaussian" are sampled by NUTS.
     time_effects : {"fixed", "random_walk"}
+    unit_slopes : bool
+        Each unit ever treated has a random slope of the effect of its own. Answers are about the treated units in the sample:
+        the att and its breakdowns include their slopes, drawn exactly given everything else; `tau` and the like do not. Where
+        many patterns of treatment differ, the cost of a density grows with the number of units. Families other than
+        "gaussian" have none.
     window : (lead, lag), optional
         Event times with a coefficient of their own; beyond it, one bin on each side. At most 8 leads and 24 lags unless given.
     priors : Priors
 
     Raises
     ------
+    DataError
+        Outcomes, or weights, that the family cannot have.
     IdentificationError
         The panel holds no information on the average effect on the treated.
     ValueError
-        An option that does not exist.
+        An option that does not exist, or that the family does not have.
     """
 
     panel: Panel | PanelSource
     effects: str
     errors: str
+    family: str
     time_effects: str
+    unit_slopes: bool
     window: tuple[int, int] | None
     priors: Priors
 
@@ -112,50 +139,76 @@ class HierarchicalDiD:
         panel: Panel | PanelSource,
         *,
         effect: Literal["constant", "group", "event_time", "cohort_time"] | None = None,
-        errors: Literal["ar1", "iid"] = "ar1",
+        errors: Literal["ar1", "iid"] | None = None,
+        family: Literal["gaussian", "student_t", "poisson", "negative_binomial", "bernoulli", "lognormal_hurdle"] = "gaussian",
         time_effects: Literal["fixed", "random_walk"] = "fixed",
+        unit_slopes: bool = False,
         window: Sequence[int] | None = None,
         priors: Priors | None = None,
     ):
         effect = effect or ("group" if panel.dataset.sizes["group"] > 1 else "constant")
         for what, value, valid in (
             ("effect", effect, STRUCTURES),
-            ("errors", errors, ("ar1", "iid")),
+            ("errors", errors or "iid", ("ar1", "iid")),
+            ("family", family, FAMILIES),
             ("time_effects", time_effects, ("fixed", "random_walk")),
+            ("unit_slopes", unit_slopes, (False, True)),
         ):
             if value not in valid:
-                raise ValueError(f"{what} '{value}' does not exist{closest(str(value), valid)}")
+                raise ValueError(f"{what} '{value}' does not exist{closest(str(value), [str(v) for v in valid])}")
         if window is not None and (len(window) != 2 or min(window) < 0):
             raise ValueError(f"window is [leads, lags], two counts of periods from 0 up, not {window!r}")
         settled: dict[str, Any] = {
             "panel": panel,
             "effects": effect,
-            "errors": errors,
+            "errors": errors or FAMILIES[family].errors[0],
+            "family": family,
             "time_effects": time_effects,
+            "unit_slopes": bool(unit_slopes),
             "window": None if window is None else (int(window[0]), int(window[1])),
             "priors": priors or Priors(),
         }
         for key, value in settled.items():
             object.__setattr__(self, key, value)
+        self._refuse_what_the_family_has_not()
         self._refuse_unidentified()
 
     def variant(self, *, panel: Panel | PanelSource | None = None, effect: str | None = None) -> HierarchicalDiD:
         """The same model with another effect structure, or on other data: what refitting checks need."""
-        changed = {"effect": effect or self.effects, "errors": self.errors, "time_effects": self.time_effects}
-        return HierarchicalDiD(panel or self.panel, window=self.window, priors=self.priors, **changed)  # type: ignore[arg-type]
+        same = ("errors", "family", "time_effects", "unit_slopes", "window", "priors")
+        changed = {"effect": effect or self.effects} | {k: getattr(self, k) for k in same}
+        return HierarchicalDiD(panel or self.panel, **changed)
 
     @cached_property
     def structure(self) -> EffectStructure:
         """How the effect varies."""
         return STRUCTURES[self.effects](self.panel.paths, self.window)
 
+    @property
+    def response(self) -> Family:
+        """How the outcome is distributed."""
+        return FAMILIES[self.family]
+
     @cached_property
     def design(self) -> PanelDesign:
-        """Rows and columns on the standardised scale."""
+        """Every row and column; the outcome on the standardised scale, or as the family takes it."""
+        return self.designs[self.response.parts[-1]]
+
+    @cached_property
+    def designs(self) -> dict[str, PanelDesign]:
+        """Rows and columns of each linear predictor."""
         columns, names, two = self.structure.columns, self.structure.column_names, self.errors == "ar1"
         if isinstance(self.panel, PanelSource):
-            return path_design(self.panel, columns, names, two_terms=two)
-        return panel_design(self.panel, columns, names, two_terms=two)
+            return {"": path_design(self.panel, columns, names, two_terms=two)}
+        whole = panel_design(self.panel, columns, names, two_terms=two)
+        return self.response.designs(self.panel, whole)
+
+    @cached_property
+    def predictors(self) -> dict[str, Predictor]:
+        """Each linear predictor of the family."""
+        ever = self.panel.ever_treated if self.unit_slopes else None
+        common = (self.structure, self.time_effects == "random_walk", ever, self.response.flat)
+        return {k: Predictor(d, *common, terms=f"{k}_unit_term" if k else "unit_term") for k, d in self.designs.items()}
 
     @property
     def without_rows(self) -> str:
@@ -170,102 +223,90 @@ class HierarchicalDiD:
             "time": data["time"].values,
             "contrast": np.arange(1, d.n_times),
             "column": list(self.structure.column_names),
-            "unit_term": list(d.unit_term_names),
-            "row": np.arange(d.y.size),
+            "row": np.arange(d.unit.size),
         }
+        coords |= {p.terms: list(p.design.unit_term_names) for p in self.predictors.values()}
+        coords |= {"treated_unit": data["unit"].values[self.panel.ever_treated]} if self.unit_slopes else {}
         if d.covariates.shape[1]:
             coords["covariate"] = data["covariate"].values
         return coords | self.structure.coords()
 
     def dims(self) -> dict[str, tuple[str, ...]]:
         """Dims of sites and reported quantities."""
-        return {
+        own: dict[str, tuple[str, ...]] = {
             "alpha": ("unit",),
             "gamma": ("time",),
             "time_contrast": ("contrast",),
             "time_offset": ("contrast",),
-            "delta": ("unit_term",),
             "beta": ("covariate",),
             "coefficient": ("column",),
-            "y": ("row",),
+            "slope": ("treated_unit",),
+            "slope_offset": ("treated_unit",),
         } | self.structure.dims()
+        dims: dict[str, tuple[str, ...]] = {"y": ("row",)}
+        for part, predictor in self.predictors.items():
+            dims |= {did_response.prefixed(k, part): v for k, v in (own | {"delta": (predictor.terms,)}).items()}
+        return dims
 
     def numpyro_model(self) -> None:
-        """The model in NumPyro."""
-        import jax.numpy as jnp
-        from numpyro import sample
-        from numpyro.distributions import HalfNormal, Normal, Uniform
+        """The model in NumPyro: one predictor, or two of them with sites of their own, and the family's likelihood."""
+        from numpyro.handlers import scope
 
-        d, p = self.design, self.priors
-        n_terms, n_covariates, n_contrasts = d.unit_terms.shape[1], d.covariates.shape[1], d.n_times - 1
-        a = sample("intercept", Normal(0.0, p.intercept))
-        delta = sample("delta", Normal(0.0, p.slope).expand([n_terms]).to_event(1)) if n_terms else jnp.zeros(0)
-        sigma_unit = sample("sigma_unit", HalfNormal(p.sigma_unit))
-        alpha = sample("alpha", Normal(a + d.unit_terms @ delta, sigma_unit).to_event(1))
-        if self.time_effects == "fixed":
-            gamma = d.contrasts @ sample("time_contrast", Normal(0.0, p.time).expand([n_contrasts]).to_event(1))
-        else:
-            step = sample("step_time", HalfNormal(p.step_time))
-            walk = sample("time_offset", Normal(0.0, 1.0).expand([n_contrasts]).to_event(1))
-            gamma = jnp.concatenate([jnp.zeros(1), step * jnp.cumsum(walk)])
-        base = (alpha[:, None] + gamma).ravel() if d.grid else alpha[d.unit] + gamma[d.time]
-        mean = base + d.effect @ self.structure.numpyro(p)
-        if n_covariates:
-            mean = mean + d.covariates @ sample("beta", Normal(0.0, p.slope).expand([n_covariates]).to_event(1))
-        sigma = sample("sigma", HalfNormal(p.sigma))
-        sd, expected = sigma / d.sqrt_weight, mean
-        if self.errors == "ar1":
-            rho = sample("rho", Uniform(-1.0, 1.0))
-            c = jnp.where(d.gap > 0, rho ** jnp.maximum(d.gap, 1), 0.0)
-            eta = d.sqrt_weight * (d.y - mean)
-            expected = mean + c * jnp.concatenate([jnp.zeros(1), eta[:-1]]) / d.sqrt_weight
-            sd = sd * jnp.sqrt((1 - c**2) / (1 - rho**2))
-        sample("y", Normal(expected, sd).to_event(1), obs=d.y)
+        eta = {}
+        for part, predictor in self.predictors.items():
+            if part:
+                with scope(prefix=part, divider="::"):
+                    eta[part] = predictor.numpyro(self.priors)
+            else:
+                eta[part] = predictor.numpyro(self.priors)
+        self.response.numpyro(self.designs, self.priors, eta, self.errors)
 
     def pymc_model(self) -> Any:
-        """The model in PyMC."""
+        """The model in PyMC: one predictor, or two of them with sites of their own, and the family's likelihood."""
         import pymc as pm
-        import pytensor.tensor as pt
 
-        d, p = self.design, self.priors.doubles()
-        n_terms, n_covariates, n_contrasts = d.unit_terms.shape[1], d.covariates.shape[1], d.n_times - 1
+        eta, p = {}, self.priors.doubles()
         with pm.Model(coords=self.coords()) as model:
-            a = pm.Normal("intercept", 0.0, p.intercept)
-            delta = pm.Normal("delta", 0.0, p.slope, dims="unit_term") if n_terms else pt.zeros(0)
-            sigma_unit = pm.HalfNormal("sigma_unit", p.sigma_unit)
-            alpha = pm.Normal("alpha", a + d.unit_terms @ delta, sigma_unit, dims="unit")
-            if self.time_effects == "fixed":
-                gamma = d.contrasts @ pm.Normal("time_contrast", 0.0, p.time, shape=n_contrasts, dims="contrast")
-            else:
-                step = pm.HalfNormal("step_time", p.step_time)
-                walk = pm.Normal("time_offset", 0.0, 1.0, shape=n_contrasts, dims="contrast")
-                gamma = pt.concatenate([pt.zeros(1), step * pt.cumsum(walk)])
-            base = (alpha[:, None] + gamma).ravel() if d.grid else alpha[d.unit] + gamma[d.time]
-            mean = base + d.effect @ self.structure.pymc(p)
-            if n_covariates:
-                mean = mean + d.covariates @ pm.Normal("beta", 0.0, p.slope, dims="covariate")
-            sigma = pm.HalfNormal("sigma", p.sigma)
-            sd, expected = sigma / d.sqrt_weight, mean
-            if self.errors == "ar1":
-                rho = pm.Uniform("rho", np.float64(-1.0), np.float64(1.0))
-                c = pt.where(d.gap > 0, rho ** np.maximum(d.gap, 1), 0.0)
-                eta = d.sqrt_weight * (d.y - mean)
-                expected = mean + c * pt.concatenate([pt.zeros(1), eta[:-1]]) / d.sqrt_weight
-                sd = sd * pt.sqrt((1 - c**2) / (1 - rho**2))
-            pm.Normal("y", expected, sd, observed=d.y, dims="row")
+            for part, predictor in self.predictors.items():
+                if part:
+                    with pm.Model(name=part):
+                        eta[part] = predictor.pymc(p)
+                else:
+                    eta[part] = predictor.pymc(p)
+            self.response.pymc(self.designs, p, eta, self.errors)
         return model
+
+    @property
+    def no_collapsed_form(self) -> str | None:
+        """Why nothing can be integrated out exactly; None where it can."""
+        return None if self.response.normal else "the family is not Gaussian"
+
+    def start(self) -> dict[str, np.ndarray]:
+        """Values of sites near the bulk of the posterior, from which a sampler starts; {} where any start will do."""
+        return {} if self.response.normal else did_sampling.start(self)
+
+    def centring(self) -> dict[str, tuple[str | None, np.ndarray]]:
+        """Sites to be sampled partly centred, as `bayes_causal.inference.centring` takes them; {} where all are left alone."""
+        return {} if self.response.normal else did_sampling.centring(self)
 
     def collapsed(self, outcome: np.ndarray | None = None, without: np.ndarray | None = None) -> LinearGaussian:
         """Everything but the scales and ρ, integrated out: columns times √w in the order of the blocks, y last.
 
         `outcome` (N,) stands in for the standardised outcome, as a simulated one does. With `without`, (P, U) bool, the sums are
         those of the whole and without each of P sets of units, stacked.
+
+        Raises
+        ------
+        ValueError
+            The family is not Gaussian; or there is another outcome and no rows to put it in.
         """
+        if outcome is not None and self.without_rows:
+            raise ValueError(f"no other outcome can stand in: {self.without_rows}")
+        if self.no_collapsed_form:
+            raise ValueError(f"{self.name} with family '{self.family}' has no collapsed form: {self.no_collapsed_form}")
         from bayes_causal.numerics.linear_gaussian import Block, Hyper, linear_gaussian
         from bayes_causal.numerics.panel_sums import Within, panel_sums, path_sums, sums_without
 
-        if outcome is not None and self.without_rows:
-            raise ValueError(f"no other outcome can stand in: {self.without_rows}")
         d, p = self.design, self.priors
         n_terms, n_contrasts, n_effects, n_covariates = (
             d.unit_terms.shape[1],
@@ -298,34 +339,43 @@ class HierarchicalDiD:
         hypers = [Hyper("sigma", "half_normal", p.sigma), Hyper("sigma_unit", "half_normal", p.sigma_unit)]
         hypers += [Hyper("rho", "uniform")] if self.errors == "ar1" else []
         hypers += [Hyper("step_time", "half_normal", p.step_time)] if walk else []
-        gaps = tuple(int(g) for g in np.unique(d.gap[d.gap > 0])) if self.errors == "ar1" else None
+        hypers += [Hyper("sigma_slope", "half_normal", p.sigma_slope)] if self.unit_slopes else []
+        loading = loadings(d) if self.unit_slopes else d.sqrt_weight
         if d.copies is None or d.within is None:
-            sums = panel_sums(z, d.sqrt_weight, d.gap, gaps)
+            sums = panel_sums(z, loading, d.gap, self._gaps)
         else:
             differ = np.r_[1 + d.within.terms, np.arange(ends[3], ends[4] + 1)]
-            sums = path_sums(z, d.gap, gaps, d.copies, Within(differ, d.within.spread, d.time))
+            sums = path_sums(z, d.gap, self._gaps, d.copies, Within(differ, d.within.spread, d.time))
         if without is not None:
-            sums = sums_without(sums, z, d.sqrt_weight, d.gap, gaps, without)
-        return linear_gaussian((*hypers, *self.structure.hypers(p)), tuple(blocks), sums, gaps)
+            sums = sums_without(sums, z, loading, d.gap, self._gaps, without)
+        scales = ("sigma_unit", "sigma_slope") if self.unit_slopes else ("sigma_unit",)
+        return linear_gaussian((*hypers, *self.structure.hypers(p)), tuple(blocks), sums, self._gaps, scales)
 
     def natural(self, sites: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Reported quantities in units of the outcome; the overall intercept, fixed by its prior alone, is not among them."""
-        d, s = self.design, self.design.scale
-        named = self.structure.natural(sites, s)
-        named["coefficient"] = self.structure.coefficients(sites) * s
-        weights, _, _ = contraction(self.panel.paths, self.structure, None)
-        named["att"] = named["coefficient"] @ weights[0]
-        named |= {"sigma": sites["sigma"] * s, "sigma_unit": sites["sigma_unit"] * s}
-        named |= {"rho": sites["rho"]} if "rho" in sites else {}
-        named |= {"beta": sites["beta"] * s / d.covariate_scale} if "beta" in sites else {}
-        named |= {"step_time": sites["step_time"] * s} if "step_time" in sites else {}
-        named |= {"alpha": sites["alpha"] * s + d.center} if "alpha" in sites else {}
-        named |= {"delta": sites["delta"] * s} if "delta" in sites else {}
-        return named | {"gamma": self._gamma(sites) * s, "intercept": sites["intercept"] * s + d.center}
+        """Reported quantities in units of the outcome, or of η where the family has another scale; `att` always of the outcome.
+
+        The overall intercept is fixed by its prior alone.
+        """
+        named = self._named(sites)
+        lead = named["sigma_unit"].shape
+        if self.response.linear and not self.unit_slopes:
+            att = named["coefficient"] @ contraction(self.panel.paths, self.structure, None)[0][0]
+        else:
+            whole = {k: v.reshape(-1, *v.shape[len(lead) :]) for k, v in named.items()}
+            att = self._mean_effect(whole, None)[0][:, 0].reshape(lead)
+        return named | {"att": att}
+
+    def _named(self, sites: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Everything that is reported but the att."""
+        named: dict[str, np.ndarray] = {}
+        for part, predictor in self.predictors.items():
+            own = predictor.natural(did_response.own(sites, part, "::"))
+            named |= {did_response.prefixed(k, part): v for k, v in own.items()}
+        return named | self.response.natural(sites, self.design.scale)
 
     def top_level(self) -> tuple[str, ...]:
         """Sites with top-level priors on effects and scales: what a prior sensitivity analysis of the effect scales."""
-        return (
+        own = (
             "tau",
             "omega",
             "omega_cell",
@@ -333,13 +383,14 @@ class HierarchicalDiD:
             "lag_first",
             "step_lag",
             "step_lead",
-            "sigma",
             "sigma_unit",
-            "rho",
+            "sigma_slope",
             "beta",
             "delta",
             "step_time",
         )
+        names = (f"{part}::{k}" if part else k for part in self.response.parts for k in own)
+        return (*names, *self.response.top_level)
 
     def effect(self, posterior: xr.Dataset, estimand: Estimand) -> xr.DataArray:
         """Draws of an estimand.
@@ -349,6 +400,10 @@ class HierarchicalDiD:
         are shown too. By `cohort`, `time`, `unit`: mean over treated cells. `cumulative` is the sum over treated cells,
         `relative` the att over the mean counterfactual outcome of the treated cells. `realised` sets the observed outcomes
         against draws of Y(0), whose errors are drawn independently of the observed ones: an assumption across worlds.
+
+        Where η is not the mean itself, effects are differences of means: E[y | D] − E[y | D = 0] at each treated cell's own
+        unit, period and covariates; by `group` and `event_time`, E[y | D] − E[y | D without that one treatment]. Where slopes
+        vary between units, those of the treated units in the sample are part of every effect.
 
         Raises
         ------
@@ -360,13 +415,18 @@ class HierarchicalDiD:
                 f"{self.name} has no '{estimand.name}'{closest(estimand.name, ('att', 'cumulative', 'relative'))}"
             )
         plain = estimand.name == "att" and estimand.scale == "mean"
-        weights, labels, cells = contraction(self.panel.paths, self.structure, estimand.by, leads=plain)
+        _, labels, cells = contraction(self.panel.paths, self.structure, estimand.by, leads=plain)
         if estimand.scale == "realised":
-            draws = self._realised(posterior, estimand.by)
+            posterior, draws = self._realised(posterior, estimand.by)
         else:
-            draws = np.asarray(posterior["coefficient"].transpose("chain", "draw", "column").values @ weights.T)
+            linear = self.response.linear and not self.unit_slopes
+            named = did_predictive.flat(posterior, {"coefficient"} if linear else self._used)
+            draws, untreated = self._mean_effect(named, estimand.by, leads=plain)
+            draws = draws.reshape(posterior.sizes["chain"], posterior.sizes["draw"], -1)
         if estimand.name == "cumulative":
             draws = draws * cells
+        elif estimand.name == "relative" and estimand.scale == "mean" and untreated is not None:
+            draws = draws / untreated.reshape(draws.shape)
         elif estimand.name == "relative":
             draws = draws / (treated_mean(self.panel.paths, estimand.by, labels) - draws)
         sample = {d: posterior[d] for d in ("chain", "draw")}
@@ -374,27 +434,65 @@ class HierarchicalDiD:
             return xr.DataArray(draws[..., 0], sample, ("chain", "draw"), name=estimand.name)
         return xr.DataArray(draws, sample | {estimand.by: labels}, ("chain", "draw", estimand.by), name=estimand.name)
 
+    def _mean_effect(
+        self, named: Mapping[str, np.ndarray], by: str | None, *, leads: bool = False
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """(S, B) mean effects from flat named quantities, and (S, B) mean outcomes without them where the model has them."""
+        if not self.response.linear:
+            return did_response.mean_effect(self, named, by, leads=leads)
+        weights, _, _ = contraction(self.panel.paths, self.structure, by, leads=leads)
+        draws = named["coefficient"] @ weights.T
+        if self.unit_slopes:
+            on, _, _ = contraction(self.panel.paths, self.structure, by, over="units")
+            on = on[:, self.panel.ever_treated]
+            draws[:, len(weights) - len(on) :] += np.concatenate([v @ on.T for v in self._slopes(named)])
+        return draws, None
+
+    def _slopes(self, named: Mapping[str, np.ndarray]) -> Iterator[np.ndarray]:
+        """(S, treated units) slopes in blocks of S: those sampled, else drawn given everything else, always the same ones."""
+        if "slope" in named:
+            return iter((named["slope"],))
+        sums = SlopeSums(self.design.of_units(self.panel.ever_treated), self._gaps)
+        return sums.blocks(named, np.random.default_rng(NOISE_SEED + 1))
+
+    def _with_slopes(self, named: Mapping[str, np.ndarray], units: np.ndarray) -> Mapping[str, np.ndarray]:
+        """Named quantities with `slope_of_unit` for the given (U,) units, zero for those never treated."""
+        if not self.unit_slopes:
+            return named
+        drawn = np.concatenate(list(self._slopes(named)))
+        slopes = np.zeros((len(drawn), units.size))
+        slopes[:, self.panel.ever_treated] = drawn
+        return dict(named) | {"slope_of_unit": slopes[:, units]}
+
     def simulate(self, sites: Mapping[str, np.ndarray], rng: np.random.Generator) -> np.ndarray:
-        """(S, N) outcomes in natural units from flat sites (S, ...): new errors, the units' own intercepts."""
-        return did_predictive.simulate(self.design, self.natural(sites), rng)
+        """(S, N) outcomes in natural units from flat sites (S, ...): new errors, the units' own intercepts and slopes."""
+        named = self._named(sites)
+        if self.response.normal:
+            everyone = np.ones(self.design.n_units, bool)
+            return did_predictive.simulate(self.design, self._with_slopes(named, everyone), rng)
+        return self.response.simulate(self.design, did_response.predictors(self, named, self.design), named, rng)
 
     def observed(self) -> xr.DataArray:
         """(row,) the outcome in natural units, with the unit and time of each row."""
         d, data = self.design, self.panel.dataset
         where = {"unit_of_row": ("row", data["unit"].values[d.unit]), "time_of_row": ("row", data["time"].values[d.time])}
-        return xr.DataArray(d.center + d.scale * d.y, dims=("row",), coords=where, name="y")
+        return xr.DataArray(self._outcome(), dims=("row",), coords=where, name="y")
+
+    def _outcome(self) -> np.ndarray:
+        d = self.design
+        return d.center + d.scale * d.y if self.response.linear else self.panel.dataset["outcome"].values[self.panel.observed]
 
     def standardised(self, outcomes: np.ndarray) -> np.ndarray:
-        """Outcomes minus the centre, over the scale, of this panel's untreated cells."""
-        return (outcomes - self.design.center) / self.design.scale
+        """Outcomes minus the centre, over the scale, of this panel's untreated cells; as they are in families with a link."""
+        return (outcomes - self.design.center) / self.design.scale if self.response.linear else outcomes
 
     def log_likelihood(self, sites: Mapping[str, np.ndarray]) -> xr.DataArray:
-        """(sample, unit) log density of each unit's standardised rows, u_i integrated out; of all units where rows are summed."""
+        """(sample, unit) log density of each unit's standardised rows, u_i (and v_i) integrated out; of all where rows are summed."""
         if self.without_rows:
             from bayes_causal.numerics.linear_gaussian import log_likelihood
 
             return xr.DataArray(log_likelihood(self.collapsed(), sites)[:, None], dims=("sample", "all_units"), name="y")
-        value = did_predictive.unit_log_likelihood(self.design, self.natural(sites))
+        value = did_response.unit_log_likelihood(self, self._named(sites))
         return xr.DataArray(value, dims=("sample", "unit"), name="y")
 
     @property
@@ -411,47 +509,69 @@ class HierarchicalDiD:
             "event_time": ("event_time", *grouping, "cohort", "time"),
             "cohort_time": ("event_time", "cohort", *grouping, "time"),
         }
-        extra = (Estimand("att", "realised"), Estimand("cumulative", "mean"))
+        extra: tuple[Estimand, ...] = (Estimand("att", "realised"), Estimand("cumulative", "mean"))
+        extra += () if self.response.linear else (Estimand("relative", "mean"),)
         return (self.headline, *extra, *(Estimand("att", "mean", b) for b in by[self.effects]))
 
     def assumptions(self) -> tuple[Assumption, ...]:
         """What must be true for the att to be causal."""
-        trends = "Without the treatment, treated and untreated units would have moved in parallel, given covariates."
+        scale = "" if self.response.linear else f" on the scale of the {self.response.link}"
+        trends = f"Without the treatment, treated and untreated units would have moved in parallel{scale}, given covariates."
         ahead = "Units do not react to a treatment before it starts."
         alone = "The treatment of one unit does not change another unit's outcome (no spillovers)."
         chosen = "Units are not selected into treatment because of a temporary high or low just before it."
         shape = "Effects add up where treatments overlap, stop when a treatment stops, and vary only as the structure lets them."
-        noise = (
-            "Errors are normal, AR(1) within a unit or independent as chosen, and independent between units given time effects."
-        )
         return (
             Assumption("parallel trends", trends, ("pretrend", "placebo_time")),
             Assumption("no anticipation", ahead, ("pretrend",)),
             Assumption("no interference", alone, ()),
             Assumption("selection on levels only", chosen, ("selection", "placebo_time")),
             Assumption("effect structure", shape, ("twfe_weights", "leave_one_out", "posterior_predictive")),
-            Assumption("error model", noise, ("posterior_predictive", "few_clusters", "log_shift")),
+            Assumption("error model", self.response.assumption, ("posterior_predictive", "few_clusters", "log_shift")),
         )
 
     def constant_data(self) -> xr.Dataset:
         """Aggregates for the report: raw means by status, treated cells by time, extents of groups."""
         return panel_summary(self.panel.paths)
 
-    def _gamma(self, sites: Mapping[str, np.ndarray]) -> np.ndarray:
-        if "time_contrast" in sites:
-            return sites["time_contrast"] @ self.design.contrasts.T
-        walk = sites["step_time"][..., None] * np.cumsum(sites["time_offset"], -1)
-        return np.concatenate([np.zeros_like(walk[..., :1]), walk], -1)
+    @property
+    def _gaps(self) -> tuple[int, ...] | None:
+        d = self.design
+        return tuple(int(g) for g in np.unique(d.gap[d.gap > 0])) if self.errors == "ar1" else None
 
-    def _realised(self, posterior: xr.Dataset, by: str | None) -> np.ndarray:
-        """(chain, draw, by) mean over treated cells of y − Y(0); the noise stream is fixed, so that a tree gives one answer."""
+    @property
+    def _used(self) -> set[str]:
+        """Reported quantities from which effects are computed."""
+        own = {*did_predictive.USED, "alpha", "slope"}
+        return {did_response.prefixed(k, part) for k in own for part in self.response.parts} | {"nu", "dispersion"}
+
+    def _realised(self, posterior: xr.Dataset, by: str | None) -> tuple[xr.Dataset, np.ndarray]:
+        """The draws used, and (chain, draw, by) mean over treated cells of y − Y(0).
+
+        Only units ever treated enter. Where Y(0) is not normal given the parameters, or slopes vary, cells are drawn, for at most
+        `REALISED` draws, evenly spaced. The noise stream is fixed, so that one tree gives one answer.
+        """
         weights, _, _ = contraction(self.panel.paths, self.structure, by, over="rows")
         treated = self.panel.ever_treated
         d = self.design.of_units(treated)
-        period = self.panel.dataset["period"].values[d.time]
-        rng = np.random.default_rng(NOISE_SEED)
-        draws = realised(d, period, weights[:, treated[self.design.unit]], did_predictive.flat(posterior), rng)
-        return draws.reshape(*posterior["sigma"].shape, -1)
+        rows = treated[self.design.unit]
+        weights, rng = weights[:, rows], np.random.default_rng(NOISE_SEED)
+        if self.response.normal and not self.unit_slopes:
+            period = self.panel.dataset["period"].values[d.time]
+            draws = realised(d, period, weights, did_predictive.flat(posterior, did_predictive.USED), rng)
+            return posterior, draws.reshape(posterior.sizes["chain"], posterior.sizes["draw"], -1)
+        y = self._outcome()[rows]
+        size = posterior.sizes["chain"] * posterior.sizes["draw"]
+        kept = posterior.isel(draw=slice(None, None, max(1, size // REALISED)))
+        parts = []
+        for named in did_predictive.blocks(kept, y.size, self._used):
+            if self.response.normal:
+                untreated = did_predictive.untreated(d, self._with_slopes(named, treated), rng)
+            else:
+                eta = did_response.predictors(self, named, d, units=treated, treated=False)
+                untreated = self.response.simulate(d, eta, named, rng)
+            parts.append((weights @ (y - untreated).T).T)
+        return kept, np.concatenate(parts).reshape(kept.sizes["chain"], kept.sizes["draw"], -1)
 
     def identified(self, by: str | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Whether the data alone, without priors, identify the att of each label, leads left out.
@@ -471,6 +591,13 @@ class HierarchicalDiD:
         weights = np.eye(leads.size)[leads]
         return bool(leads.any() and in_row_space(self._within, weights, self._norms(self.design.effect)).all())
 
+    @property
+    def cannot_leave_out(self) -> str:
+        """Why units cannot be left out by taking their sums away; empty where they can."""
+        if self.without_rows or self.no_collapsed_form:
+            return self.without_rows or str(self.no_collapsed_form)
+        return "units have slopes of their own, which are no part of the sums" if self.unit_slopes else ""
+
     def probits(self, form: LinearGaussian, posterior: xr.Dataset) -> np.ndarray:
         """(S, n) probits of the hyperparameters of a collapsed form, from their flattened posterior draws in natural units."""
         scale = {h.name: 1.0 if h.prior == "uniform" else self.design.scale for h in form.hypers}
@@ -478,7 +605,7 @@ class HierarchicalDiD:
 
     def att_without(self, sites: Mapping[str, np.ndarray], units: np.ndarray) -> np.ndarray:
         """(P, S) draws of the att over the treated cells of all but (P, U) bool sets of units, from sites (P, S, ...)."""
-        weights = weights_without(self.panel, self.structure, units)
+        weights = weights_without(self.panel.paths, self.structure, units)
         return self.design.scale * np.einsum("psk,pk->ps", self.structure.coefficients(sites), weights)
 
     @cached_property
@@ -487,6 +614,22 @@ class HierarchicalDiD:
 
     def _norms(self, columns: np.ndarray) -> np.ndarray:
         return np.linalg.norm(np.sqrt(self.design.mass)[:, None] * columns, axis=0)
+
+    def _refuse_what_the_family_has_not(self) -> None:
+        """Raise where an option, the outcomes or the weights do not fit the family."""
+        family = self.response
+        if options := impossible(self.family, self.errors, self.unit_slopes):
+            raise ValueError("; ".join(options))
+        if isinstance(self.panel, PanelSource):
+            if not family.normal or self.unit_slopes:
+                what = f"family '{self.family}'" if not family.normal else "unit_slopes"
+                raise ValueError(f"{what} needs single rows: {WITHOUT_ROWS}. What helps: in_memory: true, where they fit")
+            return
+        problems = family.problems(self.panel)
+        if not family.weighted and np.ptp(self.panel.dataset["weight"].values[self.panel.observed]) > 0:
+            problems.append(f"weights are precisions of additive errors, and family '{self.family}' has none: leave them out")
+        if problems:
+            raise DataError(problems)
 
     def _refuse_unidentified(self) -> None:
         """Raise where unit and time effects absorb the number of active treatments: no prior can stand in for a control."""

@@ -40,6 +40,7 @@ class PanelDesign:
     unit, time : (N,) positions of the row's unit and time
     gap : (N,) periods since the unit's previous observed row, 0 on its first
     effect : (N, K) treatment columns, raw counts of active treatments
+    active : (N,) number of active treatments
     covariates : (N, C) centred, unit sd
     covariate_scale : (C,) the sds they were divided by, in the covariate's unit
     unit_terms : (U, M) unit means of every column, centred, unit sd, of full rank
@@ -56,6 +57,7 @@ class PanelDesign:
     time: np.ndarray
     gap: np.ndarray
     effect: np.ndarray
+    active: np.ndarray
     covariates: np.ndarray
     covariate_scale: np.ndarray
     unit_terms: np.ndarray
@@ -99,6 +101,7 @@ class PanelDesign:
             time=self.time[rows],
             gap=self.gap[rows],
             effect=self.effect[rows],
+            active=self.active[rows],
             covariates=self.covariates[rows],
             unit_terms=self.unit_terms[units],
             copies=None if self.copies is None else self.copies[units],
@@ -144,6 +147,7 @@ def panel_design(panel: Panel, effect: np.ndarray, effect_names: tuple[str, ...]
         time=time,
         gap=gap,
         effect=effect,
+        active=panel.dataset["treatment"].values[unit, time].sum(1).astype(float),
         covariates=x,
         covariate_scale=x_scale,
         unit_terms=terms,
@@ -151,6 +155,36 @@ def panel_design(panel: Panel, effect: np.ndarray, effect_names: tuple[str, ...]
         contrasts=sum_to_zero(period.size),
         center=panel.center,
         scale=panel.scale,
+    )
+
+
+def of_rows(design: PanelDesign, rows: np.ndarray) -> PanelDesign:
+    """Some (N,) rows alone, their unit-level terms formed over them; a unit without any has those of the average unit.
+
+    Gaps count rows, not periods: for errors that are independent.
+    """
+    unit, time = design.unit[rows], design.time[rows]
+    first = np.r_[True, unit[1:] != unit[:-1]]
+    dummies = (time[:, None] == np.arange(1, design.n_times)).astype(float)
+    columns = np.hstack([design.effect[rows], design.covariates[rows], dummies])
+    names = [str(k) for k in range(columns.shape[1])]
+    means, labels = unit_means(columns, design.sqrt_weight[rows] ** 2, np.flatnonzero(first), False, names)
+    means = means - means.mean(0)
+    found, kept = full_rank_terms(means, means.std(0), means)
+    terms = np.zeros((design.n_units, found.shape[1]))
+    terms[unit[first]] = found
+    return replace(
+        design,
+        y=design.y[rows],
+        sqrt_weight=design.sqrt_weight[rows],
+        unit=unit,
+        time=time,
+        gap=np.where(first, 0, 1),
+        effect=design.effect[rows],
+        active=design.active[rows],
+        covariates=design.covariates[rows],
+        unit_terms=terms,
+        unit_term_names=tuple(labels[k] for k in kept),
     )
 
 

@@ -36,6 +36,7 @@ def path_design(source: PanelSource, effect: np.ndarray, effect_names: tuple[str
         time=time,
         gap=np.where(first, 0, np.r_[0, np.diff(period[time])]),
         effect=effect,
+        active=data["treatment"].values[unit, time].sum(1).astype(float),
         covariates=columns[1],
         covariate_scale=x_scale,
         unit_terms=terms,

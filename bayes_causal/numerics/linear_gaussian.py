@@ -2,6 +2,8 @@
 
     y = Z b + u_i + ε,   b = R(θ) z,   z ~ N(0, I),   u_i ~ N(0, σ_α),   ε iid or AR(1)
 
+and, where slopes vary, + v_i D_it with v_i ~ N(0, σ_v).
+
 With M = Z'Ω⁻¹Z, Ω the covariance of u and ε together, the posterior of z is N(K⁻¹R'M_y, K⁻¹) where K = I + R'MR: always well
 conditioned, also where a scale in R goes to zero. θ is carried as t with F_prior(θ) = Φ(t), so that its prior is N(0, I).
 """
@@ -21,6 +23,7 @@ from jax.scipy.special import ndtr, ndtri
 from scipy import special
 
 from bayes_causal.numerics.panel_sums import PanelSums, loading_weights, log_variance, product_weights
+from bayes_causal.numerics.unit_effects import BLOCK, integrated, loading_pairs
 
 LOG_2PI = float(np.log(2 * np.pi))
 
@@ -89,12 +92,14 @@ class LinearGaussian:
     sums : what the data say about z at θ = 1, y last; the functions below take them beside the form, so that programs are shared
         between data
     gaps : distinct gaps between consecutive rows under AR(1) errors; None for iid
+    unit_scales : names of the sds of a unit's own effects, in the order of the loadings in the sums
     """
 
     hypers: tuple[Hyper, ...]
     blocks: tuple[Block, ...]
     sums: Any
     gaps: tuple[int, ...] | None
+    unit_scales: tuple[str, ...] = ("sigma_unit",)
 
     @property
     def columns(self) -> int:
@@ -116,7 +121,7 @@ class LinearGaussian:
 
     def signature(self) -> tuple[Any, ...]:
         """What two forms must share to be one program: hyperparameters, gaps, and the scales of the blocks."""
-        return self.gaps, self.hypers, tuple((b.site, b.shape, b.prior_sd, b.scale) for b in self.blocks)
+        return self.gaps, self.unit_scales, self.hypers, tuple((b.site, b.shape, b.prior_sd, b.scale) for b in self.blocks)
 
     def log_density(self, sums: PanelSums, t: Array) -> Array:
         """`log_density` of this form."""
@@ -129,11 +134,22 @@ class LinearGaussian:
     def width(self, sums: PanelSums) -> int:
         """Numbers that one density holds at a time."""
         n = self.columns + 1
-        return n * (n + (sums.units.size if sums.by_unit else 0))
+        return n * (n + (min(sums.units.size, BLOCK) * len(self.unit_scales) if sums.by_unit else 0))
+
+    def said(self, sums: PanelSums) -> str:
+        """What is integrated out, in words; how the effects of units are, where it is not in one class alone."""
+        size, n = f"{self.columns} columns integrated out", int(sums.units.size)
+        if sums.by_unit:
+            return f"{size}, {n:,} units one by one, at O(units × columns²) a density"
+        return f"{size}, {n} classes of units" if len(self.unit_scales) > 1 else size
 
 
 def linear_gaussian(
-    hypers: tuple[Hyper, ...], blocks: tuple[Block, ...], sums: PanelSums, gaps: tuple[int, ...] | None
+    hypers: tuple[Hyper, ...],
+    blocks: tuple[Block, ...],
+    sums: PanelSums,
+    gaps: tuple[int, ...] | None,
+    unit_scales: tuple[str, ...] = ("sigma_unit",),
 ) -> LinearGaussian:
     """The form of a model from the sums of its q columns Z, y last.
 
@@ -146,25 +162,19 @@ def linear_gaussian(
         load[b.start : b.stop, at : at + b.size] = b.prior_sd * (np.eye(b.size) if b.loading is None else b.loading)
         at += b.size
     loaded = sums.loadings @ load if sums.by_unit else load.T @ sums.loadings @ load
-    return LinearGaussian(hypers, blocks, sums._replace(products=load.T @ sums.products @ load, loadings=loaded), gaps)
+    loaded_sums = sums._replace(products=load.T @ sums.products @ load, loadings=loaded)
+    return LinearGaussian(hypers, blocks, loaded_sums, gaps, unit_scales)
 
 
 def information(model: LinearGaussian, sums: PanelSums, theta: Mapping[str, Array]) -> tuple[Array, Array]:
-    """(n+1, n+1) [Z y]'Ω⁻¹[Z y] at θ = 1 in the loadings, and log |Ω| without the weights."""
-    rho = theta.get("rho", jnp.zeros(()))
-    sigma2, sigma2_unit = theta["sigma"] ** 2, theta["sigma_unit"] ** 2
+    """(q+1, q+1) [Z y]'Ω⁻¹[Z y], and log |Ω| without the weights."""
+    rho, sigma2 = theta.get("rho", jnp.zeros(())), theta["sigma"] ** 2
+    scales = [theta[name] for name in model.unit_scales]
     a = jnp.stack(product_weights(rho, model.gaps))
-    phi = jnp.stack(loading_weights(rho, model.gaps, sums.unit_products.shape[1]))
-    kappa = sums.unit_products @ phi / sigma2
-    g = sigma2_unit / (1 + sigma2_unit * kappa)
-    m = jnp.tensordot(a, sums.products, 1) / sigma2
-    if sums.by_unit:
-        v = jnp.einsum("m,umq->uq", phi, sums.loadings) / sigma2
-        m = m - (v * g[:, None]).T @ v
-    else:
-        m = m - jnp.einsum("c,m,n,cmnpq->pq", g, phi, phi, sums.loadings) / sigma2**2
-    log_det = sums.rows * jnp.log(sigma2) + log_variance(rho, sums, model.gaps)
-    return m, log_det + jnp.sum(sums.units * jnp.log1p(sigma2_unit * kappa))
+    phi = jnp.stack(loading_weights(rho, model.gaps, sums.unit_products.shape[1] // len(loading_pairs(len(scales)))))
+    taken, added = integrated(sums, phi, scales, sigma2)
+    m = jnp.tensordot(a, sums.products, 1) / sigma2 - taken
+    return m, sums.rows * jnp.log(sigma2) + log_variance(rho, sums, model.gaps) + added
 
 
 def _condition(model: LinearGaussian, sums: PanelSums, theta: Mapping[str, Array]) -> tuple[Array, Array, Array, Array]:

@@ -64,6 +64,10 @@ class OneRatio:
         """States, coefficients and σ."""
         return self.candidates + self.span + 1
 
+    def said(self, sums: Any) -> str:
+        """What is integrated out, in words."""
+        return f"{self.columns} columns integrated out"
+
     def width(self, sums: Any) -> int:
         """Numbers a draw holds."""
         return 8 * self.span + 40 * 2 ** (self.candidates * self.selection)

@@ -9,6 +9,8 @@ u = √w its loading on the random intercept and d the gap between consecutive r
                                  they are two, the sum of all rows and the sum of first and last
     u'V⁻¹u = Σ_m φ_m(ρ) k_m      the same of the loading itself
 
+Where a unit's slope is random too there are r = 2 loadings, x is (rM, q) and k holds the products of each pair of loadings.
+
 Sums are additive over units. Units with equal k share a class, in which only Σ x x' is kept. Where k is one number (a total
 weight under iid errors, a length without weights and gaps) and there are many of it, functions of it are interpolated at
 Chebyshev nodes in its logarithm, which makes 24 classes of any number. Else every unit is its own class and a density costs
@@ -24,6 +26,7 @@ import numpy as np
 from jax import Array
 
 from bayes_causal.errors import DataError
+from bayes_causal.numerics.unit_effects import loading_pairs
 
 MAX_CLASSES = 48
 CLASS_BYTES = 2**28
@@ -68,32 +71,24 @@ def panel_sums(z: np.ndarray, loading: np.ndarray, gap: np.ndarray, gaps: tuple[
     Parameters
     ----------
     z : (N, q) columns times √w, y last, rows sorted by unit and time
-    loading : (N,) √w
+    loading : (N,) √w, or (N, r) with a column for each of a unit's effects, √w the first
     gap : (N,) periods since the unit's previous row, 0 on its first
     gaps : distinct gaps under AR(1) errors; None for iid errors
     """
     starts = np.flatnonzero(gap == 0)
     products = _products(z, gap, gaps)
-    x, k = unit_loadings(z, loading, gap, gaps)
-    room = CLASS_BYTES // (8 * (k.shape[1] * z.shape[1]) ** 2)
+    u = loading.reshape(gap.size, -1)
+    x, k = loading_sums(z, u, gap, gaps)
+    room = CLASS_BYTES // (8 * (x.shape[1] * z.shape[1]) ** 2)
     units, classes, weights = _classes(k, most=min(MAX_CLASSES, room))
     if weights is None:
         loadings, unit_products = x, k
     else:
         loadings, unit_products = _grams(x, weights), classes
     pairs = np.array([(gap == d).sum() for d in gaps or ()], float)
-    half = float(np.log(loading).sum())
+    half = float(np.log(u[:, 0]).sum())
     counts = (np.asarray(float(v)) for v in (gap.size, starts.size, half))
     return PanelSums(products, loadings, unit_products, units, pairs, *counts)
-
-
-def unit_loadings(
-    z: np.ndarray, loading: np.ndarray, gap: np.ndarray, gaps: tuple[int, ...] | None
-) -> tuple[np.ndarray, np.ndarray]:
-    """(U, M, q) sums x of each unit's rows weighted by the loading, and (U, M) sums k of the loading itself."""
-    starts = np.flatnonzero(gap == 0)
-    of = _ends_and_sums if gaps == (1,) and np.ptp(loading) == 0 else _loadings
-    return of(z, loading, gap, starts, gaps), of(loading[:, None], loading, gap, starts, gaps)[:, :, 0]
 
 
 def sums_without(
@@ -111,7 +106,7 @@ def sums_without(
         Units to leave out.
     """
     unit = np.cumsum(gap == 0) - 1
-    x, k = unit_loadings(z, loading, gap, gaps)
+    x, k = loading_sums(z, loading.reshape(gap.size, -1), gap, gaps)
     weights = None if total.by_unit else _classes(k, most=total.units.size)[2]
     parts = [total]
     for out in sets:
@@ -137,7 +132,7 @@ def _of_units(
     rows = units[unit]
     zs, gs = z[rows], gap[rows]
     pairs = np.array([(gs == d).sum() for d in gaps or ()], float)
-    counts = (np.asarray(float(v)) for v in (gs.size, units.sum(), np.log(loading[rows]).sum()))
+    counts = (np.asarray(float(v)) for v in (gs.size, units.sum(), np.log(loading.reshape(gap.size, -1)[rows, 0]).sum()))
     if weights is None:
         own = units.astype(float)
         return PanelSums(_products(zs, gs, gaps), x * own[:, None, None], k * own[:, None], own, pairs, *counts)
@@ -235,6 +230,15 @@ def _products_within(path: np.ndarray, gap: np.ndarray, gaps: tuple[int, ...] | 
     return np.stack(sums)
 
 
+def loading_sums(z: np.ndarray, u: np.ndarray, gap: np.ndarray, gaps: tuple[int, ...] | None) -> tuple[np.ndarray, np.ndarray]:
+    """(U, rM, q) x of (N, q) columns and (U, PM) k of the P pairs of (N, r) loadings."""
+    starts = np.flatnonzero(gap == 0)
+    of = _ends_and_sums if gaps == (1,) and u.shape[1] == 1 and np.ptp(u) == 0 else _loadings
+    x = np.concatenate([of(z, own, gap, starts, gaps) for own in u.T], axis=1)
+    k = [of(u[:, [a]], u[:, b], gap, starts, gaps)[:, :, 0] for a, b in loading_pairs(u.shape[1])]
+    return x, np.concatenate(k, axis=1)
+
+
 def product_weights(rho: Any, gaps: tuple[int, ...] | None) -> list[Any]:
     """a_k(ρ): first rows, then per gap own, previous and crossed products."""
     if gaps is None:
@@ -265,7 +269,7 @@ def log_variance(rho: Array, sums: PanelSums, gaps: tuple[int, ...] | None) -> A
     return total
 
 
-def _ratio(rho: Array, d: int) -> Array:
+def _ratio(rho: Any, d: int) -> Any:
     """(1 − ρ²)/(1 − ρ^2d), written without cancellation near |ρ| = 1."""
     total = 1.0 + 0.0 * rho
     for j in range(1, d):

@@ -104,6 +104,10 @@ class StateSpace:
         """States and coefficients of all rows."""
         return self.candidates + self.span * (sum(p.size for p in self.parts) + self.ar1)
 
+    def said(self, sums: Any) -> str:
+        """What is integrated out, in words."""
+        return f"{self.columns} columns integrated out"
+
     def width(self, sums: Any) -> int:
         """Numbers a draw holds: paths of states, gains and shocks."""
         return 8 * self.span * (sum(p.size for p in self.parts) + self.ar1) + 4 ** (self.candidates * self.selection)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 METHODS = {
@@ -79,7 +80,7 @@ TAKEN_ON_TRUST = {
 }
 
 # Equation lines and what each symbol means, for the models that have them.
-EQUATIONS = {
+EQUATIONS: dict[str, tuple[tuple[str, ...], tuple[tuple[str, str], ...]]] = {
     "hierarchical_did": (
         (
             "y_it = α_i + γ_t + x_it′β + effect_it + ε_it",
@@ -94,6 +95,24 @@ EQUATIONS = {
     ),
 }
 
+# The outcome of families that are not normal: its line, and what its symbols mean.
+FAMILIES = {
+    "student_t": (
+        "y_it = η_it + ε_it,   ε_it ~ t_ν(0, σ)",
+        ("ν, σ", "heaviness of the tails (low is heavy) and size of the errors"),
+    ),
+    "poisson": ("y_it ~ Poisson(exp η_it)", ("exp η_it", "expected count")),
+    "negative_binomial": (
+        "y_it ~ NegativeBinomial(mean μ = exp η_it, variance μ + κ²μ²)",
+        ("κ", "how much the level behind the counts varies; at 0 counts are Poisson"),
+    ),
+    "bernoulli": ("y_it ~ Bernoulli(1 / (1 + exp −η_it))", ("η_it", "log odds of a one")),
+    "lognormal_hurdle": (
+        "y_it > 0 with probability 1 / (1 + exp −η′_it),   then log y_it ~ N(η_it, σ²)",
+        ("η′_it", "log odds of any amount, with terms of its own (named occurrence_…) that are those of η_it over again"),
+    ),
+}
+
 OPTIONS = {
     ("effect", "constant"): "one effect τ for every treated cell",
     ("effect", "group"): "one effect per group, τ_g = τ + ω z_g: groups are pooled as far as they resemble each other",
@@ -104,6 +123,17 @@ OPTIONS = {
     ("effect", "cohort_time"): "an effect for every cohort and period, shrunk to event-time means",
     ("errors", "ar1"): "errors of a unit are correlated from period to period",
     ("errors", "iid"): "errors are independent",
+    ("family", "gaussian"): "outcomes are normal around their mean",
+    ("family", "student_t"): "outcomes have heavier tails than normal ones",
+    ("family", "poisson"): "outcomes are counts; terms add up in logarithms, effects are differences of expected counts",
+    (
+        "family",
+        "negative_binomial",
+    ): "outcomes are counts that vary more than their mean; effects are differences of expected counts",
+    ("family", "bernoulli"): "outcomes are 0 or 1; terms add up in log odds, effects are differences of probabilities",
+    ("family", "lognormal_hurdle"): "outcomes are amounts with zeros; effects on both margins together, in the outcome's unit",
+    ("unit_slopes", "True"): "the effect differs between units at random; answers are about the treated units in the data",
+    ("unit_slopes", "False"): "units of one group respond alike",
     ("time_effects", "fixed"): "period effects are as good as fixed",
     ("time_effects", "random_walk"): "period effects follow a random walk",
 }
@@ -122,6 +152,20 @@ ENGINES = {
     "nutpie": _NUTS + "Run by nutpie on the PyMC form of the model.",
     "pymc_numpyro": _NUTS + "Run by NumPyro on the PyMC form of the model.",
 }
+
+
+def equations(model: str, options: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[tuple[str, str], ...]]:
+    """Lines of a model's equations and what their symbols mean, under its options; empty for models without an entry."""
+    lines, symbols = EQUATIONS.get(model, ((), ()))
+    slopes = options.get("unit_slopes") is True
+    if slopes and lines:
+        lines = (lines[0].replace(" + ε_it", " + v_i D_it + ε_it"), *lines[1:])
+        symbols = (*symbols, ("v_i D_it", "what the effect on unit i differs by, times its number of active treatments"))
+    family = FAMILIES.get(str(options.get("family")))
+    if family and lines:
+        lines = (lines[0].replace("y_it =", "η_it =").replace(" + ε_it", ""), family[0])
+        symbols = (*(s for s in symbols if s[0] != "ρ, σ"), family[1])
+    return lines, symbols
 
 
 def option(name: str, value: Any) -> str:

@@ -187,7 +187,7 @@ def model(content: RunContent) -> dict[str, Any]:
     options = {k: v for k, v in (dict(asked.get("options") or {}) | built).items() if v is not None}
     priors = record.get("priors") or asked.get("priors") or {}
     engine = content.manifest.get("engine") or record.get("engine") or {}
-    lines, symbols = glossary.EQUATIONS.get(content.model, ((), ()))
+    lines, symbols = glossary.equations(content.model, options)
     return {
         "name": glossary.method_label(content.model),
         "code": content.model,

@@ -11,7 +11,6 @@ PLANNED = {
         "synthetic_control structural_time_series regime_switching randomised_experiment regression_model "
         "regression_discontinuity instrumental_variable propensity_model heterogeneous_effects"
     ).split(),
-    "model option": "family unit_slopes".split(),
     "engine": "collapsed gibbs chees variational".split(),
     "baseline": (
         "did_2x2 callaway_santanna sun_abraham did2s sc_classic sc_demeaned sc_ridge sdid did_simple ols_pre_period "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Set
+from collections.abc import Iterator, Mapping, Set
 from functools import partial
 from inspect import signature
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -115,11 +115,24 @@ def _model(study: Study, dropped: Set[str]) -> Iterator[str]:
             yield problem
         elif not 0 < number < float("inf"):
             yield f"model.priors.{prior} is a scale, a positive number, and is {number:g}"
-    if study.model.options.get("effect") == "group" and not study.data.names_groups:
+    given = study.model.options
+    if "family" in given and "family" in entry.options:
+        yield from _family(str(given["family"]), given, study.engine.name)
+    if given.get("effect") == "group" and not study.data.names_groups:
         yield (
             "model.options.effect is group, and nothing names the groups: give data.group, data.arms or data.exposures, or "
             "another effect"
         )
+
+
+def _family(family: str, given: Mapping[str, Any], engine: str) -> Iterator[str]:
+    """What a family of outcomes does not have."""
+    from bayes_causal.models.did_families import FAMILIES, impossible
+
+    for problem in impossible(family, given.get("errors"), bool(given.get("unit_slopes"))):
+        yield f"model.options: {problem}"
+    if engine == "collapsed" and family in FAMILIES and not FAMILIES[family].normal:
+        yield f"engine 'collapsed' needs family 'gaussian', and model.options.family is {family}: use auto or nuts"
 
 
 def _choice(entry: Any, option: str, value: Any) -> str | None:

@@ -53,7 +53,7 @@ def _options(entry: ModelEntry) -> str:
     lines = ["  options:" if entry.options else "  options: {}"]
     for option in entry.options:
         default, choices = parameters[option].default, [str(w) for w in words(hints.get(option)) if w is not None]
-        said = " | ".join(choices)
+        said = "false | true" if isinstance(default, bool) else " | ".join(choices)
         if default is None:
             lines.append(
                 _commented(

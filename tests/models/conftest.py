@@ -31,6 +31,32 @@ def make_panel(seed: int) -> Callable[..., Panel]:
     return make
 
 
+def outcomes_of(family: str, eta: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Outcomes of a family around a predictor."""
+    p = 1 / (1 + np.exp(-eta))
+    if family == "poisson":
+        return rng.poisson(np.exp(0.5 + eta)).astype(float)
+    if family == "negative_binomial":
+        return rng.poisson(np.exp(0.5 + eta) * rng.gamma(4.0, 0.25, eta.shape)).astype(float)
+    if family == "bernoulli":
+        return (rng.random(eta.shape) < p).astype(float)
+    if family == "student_t":
+        return eta + 0.5 * rng.standard_t(3, eta.shape)
+    return np.where(rng.random(eta.shape) < p, np.exp(eta + 0.5 * rng.standard_normal(eta.shape)), 0.0)
+
+
+@pytest.fixture
+def make_outcomes(make_panel: Callable[..., Panel], rng: np.random.Generator) -> Callable[..., Panel]:
+    """The same panels with outcomes of a family: their own outcomes are its predictor."""
+
+    def make(family: str, kind: str = "balanced", **options: Any) -> Panel:
+        panel = make_panel(kind, **options)
+        eta = np.nan_to_num(panel.dataset["outcome"].values)
+        return panel.replace_outcome(outcomes_of(family, np.clip(eta, -3, 3), rng))
+
+    return make
+
+
 @pytest.fixture
 def staggered() -> Callable[..., Panel]:
     """A panel of noise in which unit k is treated from `starts[k]` on, 0 for never."""

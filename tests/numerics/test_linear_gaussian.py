@@ -17,6 +17,7 @@ from bayes_causal.data.panel import Panel
 from bayes_causal.data.simulate import simulate_panel
 from bayes_causal.models.hierarchical_did import HierarchicalDiD
 from bayes_causal.numerics.linear_gaussian import Hyper, LinearGaussian, draw_sites, log_density, log_marginal
+from bayes_causal.numerics.unit_effects import BLOCK
 
 TOLERANCE = 1e-8
 # Programs that run a few times: compiling fast matters, running fast does not.
@@ -51,7 +52,8 @@ CORE = {
 
 
 def built(kind: str, seed: int, **options: Any) -> HierarchicalDiD:
-    panel, _ = simulate_panel(**({"units": 16, "periods": 7, "groups": 3, "seed": seed} | PANELS[kind]))
+    units = {"units": options.pop("units")} if "units" in options else {}
+    panel, _ = simulate_panel(**({"units": 16, "periods": 7, "groups": 3, "seed": seed} | PANELS[kind] | units))
     return HierarchicalDiD(panel, window=(2, 2) if options["effect"] == "cohort_time" else None, **options)
 
 
@@ -101,14 +103,16 @@ def effect_loadings(model: HierarchicalDiD, theta: Mapping[str, float]) -> dict[
 
 
 def noise(model: HierarchicalDiD, theta: Mapping[str, float]) -> np.ndarray:
-    """(N, N) covariance of u_i + ε_it."""
+    """(N, N) covariance of u_i + v_i D_it + ε_it."""
     d, rho = model.design, theta.get("rho", 0.0)
     period = model.panel.dataset["period"].values[d.time]
     apart = np.abs(period[:, None] - period)
     same = (d.unit[:, None] == d.unit).astype(float)
     correlation = np.where(apart == 0, 1.0, np.power(rho, np.maximum(apart, 1)))
     errors = theta["sigma"] ** 2 / (1 - rho**2) * correlation / d.sqrt_weight[:, None] / d.sqrt_weight
-    return same * (errors + theta["sigma_unit"] ** 2)
+    active = model.panel.dataset["treatment"].values[model.panel.observed].sum(1)
+    slopes = theta.get("sigma_slope", 0.0) ** 2 * active[:, None] * active
+    return same * (errors + theta["sigma_unit"] ** 2 + slopes)
 
 
 def dense(model: HierarchicalDiD, theta: Mapping[str, float]) -> float:
@@ -140,13 +144,16 @@ def marginal(collapsed: LinearGaussian) -> Callable[[np.ndarray], tuple[float, d
     return at
 
 
-def assert_dense(model: HierarchicalDiD, rng: np.random.Generator, points: int = 4) -> None:
-    """Equal to the dense density at draws of the prior, and far closer than a step of 0.01 in any hyperparameter."""
+def assert_dense(model: HierarchicalDiD, rng: np.random.Generator, points: int = 4, spread: float = 1.0) -> None:
+    """Equal to the dense density at draws of the prior, and far closer than a step of 0.01 in any hyperparameter.
+
+    A `spread` below one keeps σ from a thousandth of an sd, where the dense covariance itself has no eight digits.
+    """
     with jax.enable_x64(True):
         collapsed = model.collapsed()
         f = marginal(collapsed)
         n = len(collapsed.hypers)
-        for t in rng.standard_normal((points, n)):
+        for t in spread * rng.standard_normal((points, n)):
             value, theta = f(t)
             assert value == pytest.approx(dense(model, theta), rel=TOLERANCE)
         moved = [abs(f(1 + 0.01 * e)[0] / f(np.ones(n))[0] - 1) for e in np.eye(n)]
@@ -168,6 +175,41 @@ def test_marginal_density_is_the_dense_normal(kind: str, effect: str, errors: st
 @pytest.mark.parametrize("errors", ERRORS)
 def test_marginal_density_with_random_walk_time_effects(errors: str, seed: int, rng: np.random.Generator) -> None:
     assert_dense(built("gaps", seed, effect="constant", errors=errors, time_effects="random_walk"), rng)
+
+
+@pytest.mark.parametrize(
+    ("kind", "effect", "errors", "layout"),
+    [
+        ("plain", "constant", "iid", "classes"),
+        ("plain", "event_time", "ar1", "classes"),
+        ("gaps", "group", "ar1", "unit"),
+        ("everything", "group", "iid", "unit"),
+        ("everything", "event_time", "ar1", "unit"),
+    ],
+)
+def test_marginal_density_with_slopes_of_units(
+    kind: str, effect: str, errors: str, layout: str, seed: int, rng: np.random.Generator
+) -> None:
+    """An intercept and a slope a unit, in classes of units treated alike and unit by unit, with gaps, weights and overlaps."""
+    model = built(kind, seed, effect=effect, errors=errors, unit_slopes=True, units=120 if kind != "plain" else 16)
+    assert model.collapsed().sums.by_unit == (layout == "unit")
+    assert_dense(model, rng, spread=0.7)
+
+
+def test_slopes_unit_by_unit_over_several_blocks(seed: int, rng: np.random.Generator) -> None:
+    model = built("everything", seed, effect="constant", errors="ar1", unit_slopes=True, units=150)
+    assert model.design.n_units > BLOCK
+    assert_dense(model, rng, points=2, spread=0.7)
+
+
+def test_no_slopes_are_slopes_without_spread(seed: int) -> None:
+    """At σ_v = 0 the density is that of the model without slopes."""
+    with jax.enable_x64(True):
+        t = np.full(4, 0.3)
+        one, other = (built("gaps", seed, effect="group", errors="ar1", unit_slopes=s).collapsed() for s in (False, True))
+        at = [h.name for h in other.hypers].index("sigma_slope")
+        value = marginal(other)(np.insert(t, at, -9.0))[0]
+        assert value == pytest.approx(marginal(one)(t)[0], rel=1e-10)
 
 
 def ragged(seed: int, rng: np.random.Generator) -> Panel:
