@@ -8,6 +8,7 @@ from importlib import import_module
 from inspect import signature
 from typing import TYPE_CHECKING, Any
 
+from bayes_causal.data.panel_source import PanelSource
 from bayes_causal.errors import EstimandError, MissingExtraError, StudyError, closest
 from bayes_causal.estimates import Estimand, Estimate, not_applicable
 
@@ -124,7 +125,7 @@ BASELINES: dict[str, BaselineEntry] = {
 
 
 def run(
-    panel: Panel,
+    panel: Panel | PanelSource,
     names: Entries = "default",
     estimands: Estimand | Sequence[Estimand] | None = None,
     *,
@@ -194,8 +195,18 @@ def refused(entries: Sequence[tuple[str, Mapping[str, Any]]]) -> Iterator[str]:
 
 
 def _ask(
-    entry: BaselineEntry, panel: Panel, options: Mapping[str, Any], asked: Sequence[Estimand], alone: bool, level: float
+    entry: BaselineEntry,
+    panel: Panel | PanelSource,
+    options: Mapping[str, Any],
+    asked: Sequence[Estimand],
+    alone: bool,
+    level: float,
 ) -> list[Estimate]:
+    if isinstance(panel, PanelSource):
+        reason = (
+            f"{entry.name} needs the rows, and they are not in memory, only their sums over units of one path (data.in_memory)"
+        )
+        return [_none(panel, entry.name, asked[0], reason, level)]
     if panel_kind(panel) != entry.kind:
         return [_none(panel, entry.name, asked[0], f"{entry.name} takes data of kind '{entry.kind}'", level)]
     known = [e for e in asked if e.name in entry.estimands and (e.by is None or e.by in entry.by)]
@@ -226,10 +237,14 @@ def _answer(entry: BaselineEntry, panel: Panel, options: Mapping[str, Any], esti
 
 def panel_kind(data: Any) -> str:
     """The kind of data a container holds, as study files call it."""
-    return {"Panel": "panel", "TimeSeries": "time_series", "MultiSeries": "multi_series", "CrossSection": "cross_section"}[
-        type(data).__name__
-    ]
+    return {
+        "Panel": "panel",
+        "PanelSource": "panel",
+        "TimeSeries": "time_series",
+        "MultiSeries": "multi_series",
+        "CrossSection": "cross_section",
+    }[type(data).__name__]
 
 
-def _none(panel: Panel, name: str, estimand: Estimand, reason: str, level: float) -> Estimate:
+def _none(panel: Panel | PanelSource, name: str, estimand: Estimand, reason: str, level: float) -> Estimate:
     return not_applicable(estimand, name, reason, level=level, unit=panel.outcome_name)

@@ -37,12 +37,15 @@ def contraction(
     Raises
     ------
     EstimandError
-        No such breakdown, one by unit where units are kept as sums, or realised effects by group where treatments overlap: the outcome does not tell them apart.
+        No such breakdown, one by unit where units are kept as sums, or realised effects by group where treatments overlap: the
+        outcome does not tell them apart.
     """
     if by is not None and by not in BREAKDOWNS:
         raise EstimandError(f"difference-in-differences has no effect by '{by}'; it has {', '.join(BREAKDOWNS)}")
     if by == "unit" and "copies" in panel.dataset:
-        raise EstimandError("the effect by unit does not exist here: rows are not in memory, and units that share a path are summed")
+        raise EstimandError(
+            "the effect by unit does not exist here: units that share a path are summed, and rows are not in memory"
+        )
     pairs = structure.pairs
     key, labels = _labels(panel, structure, by)
     by_pair = by in ("group", "event_time")
@@ -55,7 +58,9 @@ def contraction(
     bins = sparse.csr_array((pairs.copies.astype(float), (key, np.arange(key.size))), shape=(labels.size, key.size))
     if over == "rows":
         first = np.flatnonzero(one_row_each)
-        rows = sparse.csr_array((pairs.copies[first].astype(float), (key[first], pairs.row[first])), shape=(labels.size, pairs.n_rows))
+        rows = sparse.csr_array(
+            (pairs.copies[first].astype(float), (key[first], pairs.row[first])), shape=(labels.size, pairs.n_rows)
+        )
         return np.asarray(rows.toarray()) / cells[:, None], labels, cells
     weights = np.asarray(bins @ structure.pair_columns) / cells[:, None]
     if leads and by == "event_time":

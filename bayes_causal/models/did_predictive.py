@@ -55,7 +55,7 @@ def residual(d: PanelDesign, named: Named) -> np.ndarray:
 
 
 def draw_alpha(d: PanelDesign, named: Named, rng: np.random.Generator) -> np.ndarray:
-    """(S, U) unit intercepts from their exact distribution given everything else; of their means, where units are kept as such."""
+    """(S, U) unit intercepts from their exact distribution given everything else, or their means over the units kept as one."""
     mean, sd = ar1.unit_effect(residual(d, named), d.sqrt_weight, _rho(named), named["sigma"], named["sigma_unit"], d.gap)
     noise = rng.standard_normal(mean.shape) if d.copies is None else rng.standard_normal(mean.shape) / np.sqrt(d.copies)
     return expected_alpha(d, named) + mean + sd * noise

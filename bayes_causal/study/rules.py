@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Set
 from inspect import signature
+from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from bayes_causal.baselines.catalogue import BASELINES
 from bayes_causal.checks.catalogue import CHECKS
 from bayes_causal.data.declare import Declaration
+from bayes_causal.data.source_columns import NOT_HERE
 from bayes_causal.errors import closest
 from bayes_causal.inference.catalogue import ENGINES
 from bayes_causal.models.catalogue import MODELS
@@ -21,7 +23,7 @@ KEYS = {
     "multi_series": "time outcomes shocks controls",
     "cross_section": "outcome treatment covariates weights cluster arms terms group instrument running cutoff",
 }
-SHARED_KEYS = ("source", "sources", "where", "kind")
+SHARED_KEYS = ("source", "sources", "in_memory", "where", "kind")
 REQUIRED = {"panel": ("unit", "time")}
 NOT_OPTIONS = ("panel", "by", "estimand", "level", "model", "tree")
 LATER = {"arms": "several arms in one treatment column"}
@@ -80,10 +82,24 @@ def _panel(data: DataSection, dropped: Set[str]) -> Iterator[str]:
     if data.exposures and data.group:
         yield "data.group and data.exposures are both given: an exposures file names the group of every row itself"
     yield from _declared(data, dropped)
+    yield from _streamed(data)
     for key in ("pre", "post"):
         window = getattr(data, key)
         if window is not None and type(window[0]) is type(window[1]) and window[0] > window[1]:
             yield f"data.{key} is [first, last], and {window[0]} is after {window[1]}"
+
+
+def _streamed(data: DataSection) -> Iterator[str]:
+    """What cannot be had where rows are not held in memory."""
+    if data.in_memory is not False:
+        return
+    sources = [s for s in (data.source, *data.sources) if s]
+    other = [s for s in sources if "://" in s or s.startswith("example:") or Path(s).suffix not in ("", ".parquet", ".pq")]
+    if other:
+        yield f"data.in_memory is false, and '{other[0]}' is no Parquet file, folder or glob: only Parquet is streamed"
+    for key, why in NOT_HERE.items():
+        if getattr(data, key):
+            yield f"data.in_memory is false, and data.{key} is given: {why}"
 
 
 def _declared(data: DataSection, dropped: Set[str]) -> list[str]:
@@ -154,6 +170,8 @@ def words(hint: Any) -> Iterator[Any]:
 
 def _engine(study: Study) -> Iterator[str]:
     name = study.engine.name
+    if study.data.in_memory is False and name in ENGINES and name not in ("auto", "collapsed"):
+        yield f"data.in_memory is false, and engine '{name}' needs the rows: use collapsed"
     if problem := refuse("engine", name, ENGINES, of=study.model.name if name in PLANNED["engine"] else ""):
         yield problem
 

@@ -107,12 +107,12 @@ def _answer(study: Study, outcome: str | None, stages: Stages, *, first: bool, q
     """Data, posterior, estimates, baselines and checks of one outcome."""
     from bayes_causal.baselines.catalogue import run as run_baselines
     from bayes_causal.checks.catalogue import check
-    from bayes_causal.data.load import load_panel
+    from bayes_causal.data.load import load_data
     from bayes_causal.inference.fit import fit
 
     said = f"{outcome}: " if len(study.data.all_outcomes) > 1 else ""
     with stages("data", f"{said}reading the data"):
-        panel, provenance = load_panel(_declared(study), "/", outcome)
+        panel, provenance = load_data(_declared(study), "/", outcome)
         model = _model(study, panel)
     with stages("fit", f"{said}sampling the posterior"):
         tree = fit(model, _engine(study, quiet), seed=study.engine.seed)
