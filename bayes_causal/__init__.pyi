@@ -4,6 +4,7 @@ from .checks.base import Check as Check
 from .checks.catalogue import check as check
 from .data.examples import load_example as load_example
 from .data.panel import Panel as Panel
+from .data.panel_source import PanelSource as PanelSource
 from .data.simulate import inject_lift as inject_lift
 from .data.simulate import simulate_panel as simulate_panel
 from .data.time_series import TimeSeries as TimeSeries

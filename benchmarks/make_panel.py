@@ -2,9 +2,9 @@
 
     python benchmarks/make_panel.py --rows 1_000_000 --out panel_1e6
 
-Half of the units are never treated; the others belong to groups with three dates of onset each. Units differ in level, and treated
-ones more so; errors are AR(1) with ρ = 0.5 and innovations of sd 1. Rows are sorted by unit and time. The same arguments write the
-same rows, and a longer panel begins with the rows of a shorter one of the same parts. ``truth.json`` holds the effects.
+Half of the units are never treated; the others belong to groups with three dates of onset each. Units differ in level, treated
+ones by more; errors are AR(1) with ρ = 0.5 and innovations of sd 1. Rows are sorted by unit and time. The same arguments write
+the same rows. ``truth.json`` holds the effects.
 """
 
 from __future__ import annotations

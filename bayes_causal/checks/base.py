@@ -39,6 +39,14 @@ class Check:
         return self.severity == "blocking" and self.passed is False
 
 
+def needs_rows(name: str, model: Any, severity: Literal["info", "warning", "blocking"] = "warning") -> Check | None:
+    """What a check of single rows or units says to a model that has none in memory; None where it has."""
+    from bayes_causal.models.base import rows_missing
+
+    reason = rows_missing(model)
+    return Check(name, None, severity, f"Does not apply: {reason}.") if reason else None
+
+
 def needs_panel(name: str) -> Check:
     """What a check of panels says to a model that has none."""
     return Check(name, None, "info", "Does not apply: the model has no panel.")

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from bayes_causal.checks.base import Check, needs_panel
+from bayes_causal.checks.base import Check, needs_panel, needs_rows
 from bayes_causal.data.panel import Panel
+from bayes_causal.data.panel_source import PanelSource
 from bayes_causal.errors import DataError, IdentificationError
 from bayes_causal.estimates import Estimand, from_draws
 from bayes_causal.inference.engine import Draws
@@ -31,7 +32,7 @@ def pretrend(model: Model, tree: xr.DataTree, *, bound: float | None = None, lev
     """
     if not isinstance(model, PanelModel):
         return needs_panel("pretrend")
-    if not (model.panel.event_time[model.panel.observed] < -1).any():
+    if not (model.panel.paths.event_time[model.panel.observed] < -1).any():
         return Check("pretrend", None, "warning", "Does not apply: no treated unit is observed two periods before its treatment.")
     with_leads, posterior = _with_leads(model, tree)
     leads = with_leads.effect(posterior, Estimand("att", "mean", "event_time"))
@@ -112,7 +113,7 @@ def placebo_time(model: Model, tree: xr.DataTree, *, periods: int | None = None,
     return Check("placebo_time", passed, "warning", text.replace(", as it should", ": none that the data can see"), numbers)
 
 
-def placebo_panel(panel: Panel, periods: int | None = None) -> tuple[Panel, int] | str:
+def placebo_panel(panel: Panel | PanelSource, periods: int | None = None) -> tuple[Panel | PanelSource, int] | str:
     """The panel before any treatment, treated in the last `periods` before the real onset, and that number.
 
     Or why there is none.
@@ -121,7 +122,7 @@ def placebo_panel(panel: Panel, periods: int | None = None) -> tuple[Panel, int]
     onset = np.where(panel.ever_treated, panel.first_period, np.iinfo(np.int64).max)
     before = (period[None, :] < onset[:, None]) & panel.observed
     reach = np.where(panel.ever_treated & before.any(1), panel.first_period - period[before.argmax(1)], 0)
-    useful = reach[reach >= 2]
+    useful = np.repeat(reach, panel.copies)[np.repeat(reach >= 2, panel.copies)]
     if not useful.size:
         return "no treated unit is observed for two periods before its first treatment"
     length = periods or int(max(1, min(4, np.median(useful) // 2)))
@@ -139,6 +140,8 @@ def selection(model: Model, tree: xr.DataTree) -> Check:
     if not isinstance(model, PanelModel):
         return needs_panel("selection")
     panel = model.panel
+    if isinstance(panel, PanelSource):
+        return needs_rows("selection", model) or needs_panel("selection")
     period = panel.dataset["period"].values
     onset = np.where(panel.ever_treated, panel.first_period, np.iinfo(np.int64).max)
     clean = panel.observed & (period[None, :] < onset[:, None])

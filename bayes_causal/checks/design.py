@@ -8,8 +8,9 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
-from bayes_causal.checks.base import Check, needs_panel
+from bayes_causal.checks.base import Check, needs_panel, needs_rows
 from bayes_causal.data.panel import Panel
+from bayes_causal.data.panel_source import PanelSource
 from bayes_causal.errors import EstimandError
 from bayes_causal.estimates import Estimand, from_draws
 from bayes_causal.models.base import Describes, Model, PanelModel
@@ -68,8 +69,8 @@ def few_clusters(model: Model, tree: xr.DataTree) -> Check:
         return needs_panel("few_clusters")
     panel = model.panel
     clusters = panel.n_clusters
-    label = panel.dataset["cluster"].values if "cluster" in panel.dataset else panel.dataset["unit"].values
-    treated = len(np.unique(label[panel.ever_treated]))
+    clustered = "cluster" in panel.dataset
+    treated = len(np.unique(panel.dataset["cluster"].values[panel.ever_treated])) if clustered else panel.counts["treated_units"]
     columns = panel.dataset.sizes["time"] + panel.dataset.sizes["group"]
     numbers = {"clusters": clusters, "treated_clusters": treated, "regressors_beside_units": columns}
     if clusters >= FEW and treated >= 10:
@@ -90,9 +91,10 @@ def overlap(model: Model, tree: xr.DataTree) -> Check:
         return needs_panel("overlap")
     panel = model.panel
     active = (panel.dataset["treatment"].values & panel.observed[..., None]).sum(2)
-    treated = active > 0
-    share = float((active > 1).sum() / treated.sum())
-    numbers = {"overlapping_share": share, "most_at_once": int(active.max()), "mean_active": float(active[treated].mean())}
+    treated = panel.copies @ (active > 0).sum(1)
+    share = float(panel.copies @ (active > 1).sum(1) / treated)
+    mean = float(panel.copies @ active.sum(1) / treated)
+    numbers = {"overlapping_share": share, "most_at_once": int(active.max()), "mean_active": mean}
     if share == 0:
         return Check("overlap", True, "info", "No cell is under two treatments at once.", numbers)
     text = (
@@ -111,6 +113,8 @@ def twfe_weights(model: Model, tree: xr.DataTree) -> Check:
 
     if not isinstance(model, PanelModel):
         return needs_panel("twfe_weights")
+    if isinstance(model.panel, PanelSource):
+        return needs_rows("twfe_weights", model, "info") or needs_panel("twfe_weights")
     try:
         weights = weights_of(model.panel)
     except EstimandError as reason:
@@ -139,6 +143,8 @@ def log_shift(model: Model, tree: xr.DataTree) -> Check:
     if not isinstance(model, PanelModel):
         return needs_panel("log_shift")
     panel = model.panel
+    if isinstance(panel, PanelSource):
+        return needs_rows("log_shift", model) or needs_panel("log_shift")
     if not panel.outcome_name.lower().startswith(("log", "ln")):
         return Check("log_shift", None, "info", "Does not apply: the outcome is not called a logarithm.")
     x = np.expm1(panel.dataset["outcome"].values)

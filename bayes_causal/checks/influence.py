@@ -101,7 +101,7 @@ def leave_one_out(
 
 def left_out(model: LeavesOut, by: str | None, most: int) -> LeftOut:
     """The sets of units to leave out, largest first; those without which nothing is identified are named, not left out."""
-    panel = model.panel
+    panel = model.panel.paths
     data, first, cells = panel.dataset, panel.first_period, (panel.treated & panel.observed).sum(1)
     cohorts = np.unique(first[panel.ever_treated])
     by = by or (panel.grouping if data.sizes["group"] > 1 else "cohort" if cohorts.size > 1 else "unit")
@@ -132,7 +132,7 @@ def _label(value: Any) -> str:
 
 def _identified(model: LeavesOut, kept: np.ndarray) -> bool:
     """Whether the att is identified from some (U,) units alone."""
-    panel = model.panel
+    panel = model.panel.paths
     treated, seen = panel.treated[kept], panel.observed[kept]
     if not (treated & seen).any():
         return False

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from bayes_causal.checks.base import Check
+from bayes_causal.checks.base import Check, needs_rows
 from bayes_causal.estimates import Estimand, from_draws
 from bayes_causal.models.base import Describes, Model
 
@@ -23,6 +23,8 @@ def posterior_predictive(model: Model, tree: xr.DataTree) -> Check:
     matters for the effect depends on the feature: autocorrelation does, for its interval; a spike at zero does where effects
     work through it.
     """
+    if unable := needs_rows("posterior_predictive", model):
+        return unable
     if "posterior_predictive" not in tree.children or "y" not in tree["observed_data"]:
         return Check("posterior_predictive", None, "warning", "Does not apply: the model draws no replicated data.")
     observed = tree["observed_data"].to_dataset()["y"].values.ravel()

@@ -32,7 +32,8 @@ def engine_sums(table: nw.LazyFrame[Any], columns: Columns) -> tuple[PathSums, F
     if size * (size + 1) // 2 > MOST_PRODUCTS:
         raise DataError(
             f"{cells} periods × {values} columns of numbers need {size * (size + 1) // 2:,} sums of products, more than the "
-            f"{MOST_PRODUCTS:,} that one query should have: export to Parquet and use PanelSource.from_files, or aggregate the periods"
+            f"{MOST_PRODUCTS:,} that one query should have: export to Parquet and use PanelSource.from_files, or aggregate "
+            "the periods"
         )
     rows, pivot, faults = _survey(table, columns)
     if faults or rows == 0:
@@ -86,13 +87,8 @@ def _survey(table: nw.LazyFrame[Any], columns: Columns) -> tuple[int, np.ndarray
             asked |= {"group": ((on == 1) & nw.col(columns.group).is_null()).cast(nw.Int64).sum()}
     answer = table.select(**asked).collect("pyarrow").to_native().to_pylist()[0]
     faults = Faults()
-    for kind, name in (
-        ("unit", columns.unit),
-        ("time", columns.time),
-        ("treatment", columns.treatment),
-        ("group", columns.group),
-    ):
-        faults.count(f"null {kind}", str(name), answer.get(kind) or 0)
+    for kind in ("unit", "time", "treatment", "group"):
+        faults.count(f"null {kind}", str(getattr(columns, kind)), answer.get(kind) or 0)
     faults.count("not binary", str(columns.treatment), answer.get("binary") or 0)
     for k, name in enumerate(columns.numbers):
         role = "outcome" if name == columns.outcome else "covariate"
@@ -128,15 +124,15 @@ def _group(columns: Columns) -> Any:
         return nw.when(_number(columns.treatment) == 1).then(group).otherwise(0)
     on = nw.lit(False)
     for cohort in columns.cohorts:
-        on = on | ((nw.col(columns.cohort) == _literal(cohort)) & (nw.col(columns.time) >= _literal(cohort)))
+        on = on | ((nw.col(str(columns.cohort)) == _literal(cohort)) & (nw.col(columns.time) >= _literal(cohort)))
     return nw.when(on).then(group).otherwise(0)
 
 
-def _position(name: str, labels: np.ndarray) -> Any:
+def _position(name: str | None, labels: np.ndarray) -> Any:
     """Position of a column's value among labels, from 1; 0 where it is none of them."""
     place = nw.lit(0)
     for k, label in enumerate(labels, 1):
-        place = nw.when(nw.col(name) == _literal(label)).then(nw.lit(k)).otherwise(place)
+        place = nw.when(nw.col(str(name)) == _literal(label)).then(nw.lit(k)).otherwise(place)
     return place
 
 

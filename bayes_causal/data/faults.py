@@ -16,9 +16,12 @@ SENTENCES = {
     "not binary": "treatment column '{name}' must be 0 or 1, and {rows} hold {values}",
     "null group": "group column '{name}' is missing in {rows}: every treated row needs one",
     "infinite": "{role} column '{name}' is infinite in {rows}",
-    "incomplete": "covariate column '{name}' is missing in {rows} that have an outcome: fill it deliberately, or leave these rows out",
+    "incomplete": (
+        "covariate column '{name}' is missing in {rows} that have an outcome: fill it deliberately, or leave these rows out"
+    ),
     "repeated": (
-        "{rows} repeat a (unit, time) pair that an earlier row has: a panel has one row per unit and time; sum or average them first"
+        "{rows} repeat a (unit, time) pair that an earlier row has: a panel has one row per unit and time; sum or average them "
+        "first"
     ),
     "changing cohort": "cohort column '{name}' must be constant within a unit, and changes in {rows}",
     "negative cohort": "cohort column '{name}' is negative in {rows}: never treated is 0, infinite or missing",
@@ -49,6 +52,13 @@ class Faults:
             key = (kind, name, role)
             self.counts[key] = self.counts.get(key, 0) + int(count)
 
+    def add(self, other: Faults) -> None:
+        """Add the faults of later rows."""
+        for key, count in other.counts.items():
+            self.counts[key] = self.counts.get(key, 0) + count
+            self.rows[key] = [*self.rows.get(key, []), *other.rows.get(key, [])][:SHOWN]
+            self.values[key] = [*self.values.get(key, []), *other.values.get(key, [])][: 4 * SHOWN]
+
     def __bool__(self) -> bool:
         return bool(self.counts)
 
@@ -59,7 +69,7 @@ class Faults:
                 name=name,
                 role=role,
                 rows=counted(count, self.rows.get((kind, name, role), ())),
-                values=some(np.unique(self.values.get((kind, name, role), ["other values"]))),
+                values=some(np.unique(self.values.get((kind, name, role)) or ["other values"])),
             )
             for (kind, name, role), count in self.counts.items()
         ]

@@ -55,6 +55,8 @@ class Kind:
     container, reader, problems : str
         ``module:name`` inside `bayes_causal.data` of the container, of what reads a study's `data` into it, and of what is wrong
         with such keys before anything is read; empty where this version has none.
+    lazy : str
+        ``module:name`` of the container's sibling for data larger than memory, where there is one.
     attribute : str
         Where a model holds its data.
     subject : str
@@ -74,6 +76,7 @@ class Kind:
     reader: str = ""
     problems: str = ""
     attribute: str = ""
+    lazy: str = ""
     subject: str = "Treatment"
     counts: Mapping[str, str] = field(default_factory=dict)
     sections: tuple[str, ...] = ()
@@ -98,12 +101,12 @@ KINDS: dict[str, Kind] = {
         Kind(
             "panel",
             tuple(
-                "unit time outcome outcomes treatment group exposures cohort covariates weights cluster layout pre post arms "
-                "terms".split()
+                "in_memory unit time outcome outcomes treatment arms group exposures cohort covariates weights cluster layout "
+                "pre post terms".split()
             ),
             ("unit", "time"),
             "panel:Panel",
-            "load:load_panel",
+            "load:load_units",
             "declare:declared_problems",
             "panel",
             counts=_ROWS
@@ -116,6 +119,7 @@ KINDS: dict[str, Kind] = {
                 "treated_units": "units ever treated",
                 "never_treated_units": "units never treated",
             },
+            lazy="panel_source:PanelSource",
             sections=("raw-means", "event-time", "groups"),
             template=PANEL_TEMPLATE,
         ),
@@ -152,7 +156,7 @@ KINDS: dict[str, Kind] = {
 def kind_of(data: Any) -> str:
     """The kind of data a container holds, as study files call it."""
     name = type(data).__name__
-    return next(kind.name for kind in KINDS.values() if kind.container.endswith(f":{name}"))
+    return next(kind.name for kind in KINDS.values() if name in (kind.container.partition(":")[2], kind.lazy.partition(":")[2]))
 
 
 def model_kind(model: Any) -> str | None:

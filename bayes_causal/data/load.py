@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bayes_causal.data.examples import EXPOSURES, PREFIX, example_source, example_table
 from bayes_causal.data.kinds import KINDS, SHARED_KEYS
+from bayes_causal.data.memory import held_in_memory, parquet_rows
 from bayes_causal.data.panel import Panel
-from bayes_causal.data.readers import Provenance, filter_rows, read_table
+from bayes_causal.data.panel_source import PanelSource
+from bayes_causal.data.readers import Provenance, digest, filter_rows, parquet_files, read_table
+from bayes_causal.data.source_columns import NOT_HERE
 from bayes_causal.data.time_series import TimeSeries
 from bayes_causal.errors import DataError, closest
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-NOT_COLUMNS = ("outcome", "outcomes", "exposures")
+NOT_COLUMNS = ("outcome", "outcomes", "exposures", "in_memory")
 
 _REACHED = """
 select * from exposed where "{exposed}" in (select "{unit}" from kept) and exists (
@@ -35,6 +39,28 @@ def load_data(keys: Mapping[str, Any], base: str | Path, outcome: str | None = N
         raise DataError(f"kind '{kind}' cannot be read{closest(str(kind), [k.name for k in KINDS.values() if k.reader])}")
     loaded: tuple[Any, Provenance] = KINDS[kind].load_reader()(keys, base, outcome)
     return loaded
+
+
+def load_units(keys: Mapping[str, Any], base: str | Path, outcome: str | None = None) -> tuple[Panel | PanelSource, Provenance]:
+    """A panel, or a source where its rows are not held in memory: `bayes_causal.data.memory` has the rule.
+
+    Parameters, returns and errors are those of `load_panel`.
+    """
+    given = {k: v for k, v in keys.items() if v is not None}
+    _refuse_keys(given, "panel")
+    held, why = held_in_memory(given, Path(base))
+    if held:
+        panel, provenance = load_panel(given, base, outcome)
+        return panel, replace(provenance, held=f"rows in memory: {why}")
+    declared = _declared(given, {}, outcome, "panel") | {key: given[key] for key in NOT_HERE if key in given}
+    files: str | list[str] = given.get("source") or list(given["sources"])
+    source = PanelSource.from_files(files, base=base, where=given.get("where"), **declared)
+    read, kept = parquet_rows(files, Path(base)), source.counts["rows_read"]
+    name = files if isinstance(files, str) else ", ".join(files)
+    held_as = f"sums over {source.counts['paths']:,} paths, {source.how}: {why}"
+    provenance = Provenance(name, digest(parquet_files(files, base=base)), read, read, held=held_as)
+    filtered = {f"where: {given['where']}": read - kept} if "where" in given else {}
+    return source, provenance.minus(filtered).minus(source.counts["dropped"])
 
 
 def load_panel(keys: Mapping[str, Any], base: str | Path, outcome: str | None = None) -> tuple[Panel, Provenance]:

@@ -1,14 +1,14 @@
 """PanelSource: a panel larger than memory, read once and kept as sums over units that share a path.
 
-`Panel`'s sibling: the same columns and the same checks, and the same model takes both. Its size depends on periods and on distinct
-paths of treatment and missing cells, never on rows or units. The sums come from a stream of Parquet rows, or from the user's own
-engine (DuckDB, Polars, Spark, and what Ibis reaches), which gets one query that every engine can run.
+`Panel`'s sibling: the same columns and the same checks, and the same model takes both. Its size depends on periods and on
+distinct paths of treatment and missing cells, never on rows or units. The sums come from a stream of Parquet rows, or from the
+user's own engine (DuckDB, Polars, Spark, and what Ibis reaches), which gets one query that every engine can run.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -120,6 +120,11 @@ class PanelSource:
         return self.paths.ever_treated
 
     @property
+    def first_period(self) -> np.ndarray:
+        """(P,) int64: `period` of the first treated cell, -1 for paths never treated."""
+        return self.paths.first_period
+
+    @property
     def balanced(self) -> bool:
         """True where no cell is missing."""
         return self.paths.balanced
@@ -181,6 +186,21 @@ class PanelSource:
             "never_treated_units": int(copies[~self.ever_treated].sum()),
             "paths": copies.size,
         }
+
+    def replace_treatment(self, treatment: np.ndarray, groups: Sequence[Any] | None = None) -> PanelSource:
+        """The same cells under another treatment of the paths, as `Panel.replace_treatment`."""
+        return replace(self, paths=self.paths.replace_treatment(treatment, groups))
+
+    def mask(self, cells: np.ndarray) -> PanelSource:
+        """The source with the given (P, T) bool cells missing."""
+        keep = ~np.asarray(cells, bool)
+        spread = np.where(keep[:, :, None, None, None] & keep[:, None, None, :, None], self.spread, 0.0)
+        return replace(self, paths=self.paths.mask(cells), spread=spread)
+
+    def select(self, units: np.ndarray, times: np.ndarray) -> PanelSource:
+        """The source of some paths and times, given as bool masks; groups never active there are left out."""
+        spread = self.spread[units][:, times][:, :, :, times]
+        return replace(self, paths=self.paths.select(units, times), spread=spread)
 
     def __repr__(self) -> str:
         c, names = self.counts, self.dataset.attrs

@@ -1,23 +1,23 @@
-"""Paths: units with the same treatment over time and the same missing cells share every column of a panel model but their numbers.
+"""Paths: units with the same treatment over time and the same missing cells share every column of a panel model but its numbers.
 
 What a linear panel model with independent units needs of them is how many they are, the sum of their (T·V) vectors of numbers and
 the products of these vectors. The sums are additive over units, and their size depends on paths and periods, never on rows.
 
 A path is a row of status codes: 0 where the unit has no row, else 1, plus 1 where the outcome is there, plus twice the position
-(from 1) of the active group; where first treated times are declared, one more entry holds the position (from 1) of the unit's own.
+(from 1) of the active group. Where first treated times are declared, one more entry holds the position (from 1) of the unit's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from bayes_causal.errors import DataError
 
 MOST_BYTES = 2**28
-ABSENT, PRESENT, SEEN = 0, 1, 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,63 +50,70 @@ class PathSums:
 
 
 class PathTable:
-    """Sums by path, added to block by block."""
+    """Sums by path, added to part by part in a given order, so that rounding does not depend on who computed what first."""
 
     def __init__(self, width: int, cells: int, values: int):
         """`width` status codes and `cells` periods a unit, `values` numbers a cell."""
-        self.status = np.zeros((0, width), np.int16)
-        self._bytes = -(-2 * width // 8) * 8
-        self._multipliers = np.random.default_rng(0).integers(1, 2**63, self._bytes // 8, dtype=np.uint64) | np.uint64(1)
-        self._hash, self._place = np.zeros(0, np.uint64), np.zeros(0, int)
-        self._units: list[int] = []
-        self._total: list[np.ndarray] = []
-        self._products: list[np.ndarray] = []
-        self._shape = (cells, values)
+        self._width, self._cells, self._values = width, cells, values
+        self._sums: dict[bytes, list[Any]] = {}
+        self._units = 0
 
-    def add(self, status: np.ndarray, numbers: np.ndarray) -> None:
-        """Add units with (U, width) int16 codes and (U, T·V) numbers minus the pivot, 0 where there are none."""
-        path = self._paths(status)
-        order = np.argsort(path, kind="stable")
-        numbers, path = numbers[order], path[order]
-        starts = np.flatnonzero(np.r_[True, path[1:] != path[:-1]])
-        for a, b in zip(starts, np.r_[starts[1:], path.size], strict=True):
-            own, k = numbers[a:b], int(path[a])
-            self._units[k] += int(b - a)
-            self._total[k] += np.ones(b - a) @ own
-            self._products[k] += own.T @ own
+    def add(self, part: Part) -> None:
+        """Add the sums of some units."""
+        self._units += int(part.units.sum())
+        for key, n, total, products in zip(part.status, part.units, part.total, part.products, strict=True):
+            known = self._sums.get(key.tobytes())
+            if known is None:
+                self._sums[key.tobytes()] = [key, int(n), total.copy(), products.copy()]
+            else:
+                known[1] += int(n)
+                known[2] += total
+                known[3] += products
+        refuse_many(len(self._sums), self._cells, self._values, self._units)
 
     def sums(self, pivot: np.ndarray) -> PathSums:
         """Everything added so far."""
-        cells, values = self._shape
-        total = np.array(self._total).reshape(-1, cells, values)
-        products = np.array(self._products).reshape(-1, cells * values, cells * values)
-        return PathSums(self.status, np.array(self._units, np.int64), total, products, pivot).sorted()
+        status, units, total, products = ([s[k] for s in self._sums.values()] for k in range(4))
+        size = self._cells * self._values
+        return PathSums(
+            np.array(status, np.int16).reshape(-1, self._width),
+            np.array(units, np.int64),
+            np.array(total, float).reshape(-1, self._cells, self._values),
+            np.array(products, float).reshape(-1, size, size),
+            pivot,
+        ).sorted()
 
-    def _paths(self, status: np.ndarray) -> np.ndarray:
-        """(U,) position of each unit's path; paths not seen before are appended."""
-        words = _words(status, self._bytes)
-        key = _mixed(words, self._multipliers)
-        distinct, first = np.unique(key, return_index=True)
-        new = ~np.isin(distinct, self._hash)
-        if new.any():
-            self._append(status[first[new]], distinct[new])
-        path = self._place[np.searchsorted(self._hash, key)]
-        if not (_words(self.status, self._bytes)[path] == words).all():
-            raise RuntimeError("two paths share a 64-bit hash: change the seed of PathTable's multipliers")
-        return path
 
-    def _append(self, status: np.ndarray, key: np.ndarray) -> None:
-        cells, values = self._shape
-        count = len(self._units) + len(status)
-        refuse_many(count, cells, values, sum(self._units))
-        self.status = np.concatenate([self.status, status])
-        place = np.r_[self._place, np.arange(len(self._units), count)]
-        self._hash = np.r_[self._hash, key]
-        order = np.argsort(self._hash)
-        self._hash, self._place = self._hash[order], place[order]
-        self._units += [0] * len(status)
-        self._total += [np.zeros(cells * values) for _ in status]
-        self._products += [np.zeros((cells * values, cells * values)) for _ in status]
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Sums over the units of some rows by path: as those of `PathSums`, with (P, T·V) totals."""
+
+    status: np.ndarray
+    units: np.ndarray
+    total: np.ndarray
+    products: np.ndarray
+
+
+def part_of(status: np.ndarray, numbers: np.ndarray, shift: np.ndarray, values: int) -> Part:
+    """The sums of units with (U, width) int16 codes and (U, T·V) numbers, from which a (T·V,) `shift` is taken.
+
+    Numbers are sorted by path into memory that a thread keeps: fresh memory costs more than the sums.
+    """
+    words = _words(status)
+    cells = numbers.shape[1] // values
+    order = np.argsort(_mixed(words), kind="stable")
+    words = words[order]
+    starts = np.flatnonzero(np.r_[True, (words[1:] != words[:-1]).any(1)])
+    refuse_many(starts.size, cells, values, len(status))
+    numbers = np.take(numbers, order, axis=0, out=_scratch(numbers.shape), mode="clip")
+    numbers -= shift
+    total, products = np.empty((starts.size, numbers.shape[1])), np.empty((starts.size, *numbers.shape[1:] * 2))
+    ends = np.r_[starts[1:], len(status)]
+    for k, (a, b) in enumerate(zip(starts, ends, strict=True)):
+        own = numbers[a:b]
+        np.matmul(np.ones(b - a), own, out=total[k])
+        np.matmul(own.T, own, out=products[k])
+    return Part(status[order[starts]], ends - starts, total, products)
 
 
 def refuse_many(paths: int, cells: int, values: int, units: int) -> None:
@@ -115,10 +122,10 @@ def refuse_many(paths: int, cells: int, values: int, units: int) -> None:
     if paths <= most:
         return
     raise DataError(
-        f"more than {most:,} distinct paths of treatment and missing cells among the first {max(units, 1):,} units: nearly every unit "
-        "is its own, so that sums over units are no smaller than the rows. Likely cause: cells that are missing at random, or treatments that start "
-        "and stop at any time. What helps: keep periods in which units are observed alike (`pre`, `post`, `where`), or read the "
-        "rows into memory (in_memory: true, or Panel.from_frame)"
+        f"more than {most:,} distinct paths of treatment and missing cells among the first {max(units, 1):,} units: nearly every "
+        "unit is its own, so sums over units are no smaller than the rows. Likely cause: cells that are missing at random, or "
+        "treatments that start and stop at any time. What helps: keep periods in which units are observed alike (`where`), or "
+        "read the rows into memory (in_memory: true, or Panel.from_frame)"
     )
 
 
@@ -127,40 +134,31 @@ def most_paths(cells: int, values: int) -> int:
     return max(16, MOST_BYTES // (8 * (cells * values) ** 2))
 
 
-def coded(present: np.ndarray, seen: np.ndarray, group: np.ndarray) -> np.ndarray:
-    """Status codes of cells from whether they have a row and an outcome, and the position (from 1, 0 for none) of the active group."""
-    return np.where(present, PRESENT + seen + 2 * group, ABSENT).astype(np.int16)
-
-
 def decoded(status: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The counterpart of `coded`: present, seen, group."""
-    present = status > ABSENT
-    return present, present & ((status - PRESENT) % 2 == 1), np.where(present, (status - PRESENT) // 2, 0)
+    """Whether cells have a row, whether they have an outcome, and the position (from 1, 0 for none) of their active group."""
+    present = status > 0
+    return present, present & (status % 2 == 0), np.where(present, (status - 1) // 2, 0)
 
 
-def added(parts: Sequence[PathSums]) -> PathSums:
-    """The sums of several parts over the same periods with the same pivot, whole units each."""
-    keys = np.concatenate([p.status for p in parts])
-    status, place = np.unique(keys, axis=0, return_inverse=True)
-    n = len(status)
-    place = place.reshape(-1)
-    units = np.bincount(place, np.concatenate([p.units for p in parts]), n).astype(np.int64)
-    total, products = np.zeros((n, *parts[0].total.shape[1:])), np.zeros((n, *parts[0].products.shape[1:]))
-    np.add.at(total, place, np.concatenate([p.total for p in parts]))
-    np.add.at(products, place, np.concatenate([p.products for p in parts]))
-    return PathSums(status, units, total, products, parts[0].pivot).sorted()
-
-
-def _words(status: np.ndarray, width: int) -> np.ndarray:
+def _words(status: np.ndarray) -> np.ndarray:
     """(U, W) 64-bit words of (U, k) int16 codes."""
-    padded = np.zeros((len(status), width // 2), np.int16)
+    padded = np.zeros((len(status), -(-status.shape[1] // 4) * 4), np.int16)
     padded[:, : status.shape[1]] = status
     return padded.view(np.uint64)
 
 
-def _mixed(words: np.ndarray, multipliers: np.ndarray) -> np.ndarray:
-    """(U,) hashes of (U, W) words."""
-    mixed = words * multipliers
-    mixed ^= mixed >> np.uint64(29)
-    mixed *= multipliers[::-1]
-    return np.bitwise_xor.reduce(mixed ^ (mixed >> np.uint64(32)), axis=1)
+def _mixed(words: np.ndarray) -> np.ndarray:
+    """(U,) hashes of (U, W) words, by which equal paths come to stand together; those that share one are told apart later."""
+    multipliers = np.random.default_rng(0).integers(1, 2**63, words.shape[1], dtype=np.uint64) | np.uint64(1)
+    return words @ multipliers
+
+
+_kept = threading.local()
+
+
+def _scratch(shape: tuple[int, ...]) -> np.ndarray:
+    """An array of this shape in the memory of the calling thread, overwritten by its next call."""
+    size = int(np.prod(shape))
+    if getattr(_kept, "memory", np.zeros(0)).size < size:
+        _kept.memory = np.empty(size)
+    return _kept.memory[:size].reshape(shape)

@@ -36,6 +36,8 @@ class Provenance:
     rows_read, rows_kept : int
     dropped : dict of str to int
         Rows left out on request, by reason.
+    held : str
+        Whether rows were held in memory or summed, and why.
     """
 
     source: str
@@ -43,6 +45,7 @@ class Provenance:
     rows_read: int
     rows_kept: int
     dropped: dict[str, int] = field(default_factory=dict)
+    held: str = ""
 
     def minus(self, dropped: Mapping[str, int]) -> Provenance:
         """The same after a further step dropped rows."""

@@ -23,7 +23,7 @@ from bayes_causal.data.panel_source import PanelSource
 from bayes_causal.data.paths import PathSums, decoded
 from bayes_causal.data.readers import parquet_files
 from bayes_causal.data.source_columns import source_columns
-from bayes_causal.data.stream import Columns, NotSortedError, stream_sums
+from bayes_causal.data.stream import Columns, NewLabelError, NotSortedError, stream_sums
 from bayes_causal.errors import DataError
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 BATCH = 1 << 18
+HEAD = 1 << 17
 SORT_MEMORY = "2GB"
 STREAMED = "rows streamed in the order of the files"
 SORTED = "rows sorted by DuckDB, then streamed: files in the order of unit and time are read faster"
@@ -49,16 +50,47 @@ def from_files(
         try:
             relation = connection.read_parquet([str(f) for f in files])
             relation = relation if where is None else relation.filter(where)
-            columns = source_columns(nw.from_native(relation), declared)
-            try:
-                sums, faults, rows = stream_sums(_batches(files, relation, where, columns), columns)
-                how = STREAMED
-            except NotSortedError:
-                sums, faults, rows = stream_sums(_sorted(connection, relation, columns), columns)
-                how = SORTED
+            columns, found, how = _streamed(files, relation, where, declared)
+            if found is None:
+                columns = source_columns(nw.from_native(relation), declared)
+                found, how = stream_sums(_sorted(connection, relation, columns), columns), SORTED
         except duckdb.Error as error:
             raise DataError(f"the rows cannot be read: {str(error).strip().splitlines()[0]}", source=str(source)) from error
-    return _source(sums, faults, rows, columns, declared, how)
+    return _source(*found, columns, declared, how)
+
+
+def _streamed(
+    files: list[Path], relation: duckdb.DuckDBPyRelation, where: str | None, declared: Declaration
+) -> tuple[Columns, tuple[PathSums, Faults, int] | None, str]:
+    """Columns and sums of rows in the order of the files; no sums where that is not the order of unit and time.
+
+    Labels of periods and groups are those of the first rows, and are looked for in all rows where the stream meets another one:
+    a query for them costs as much as a third of the stream.
+    """
+    head = nw.from_native(relation.limit(HEAD))
+    for table in (head, nw.from_native(relation)) if _complete(head, declared) else (nw.from_native(relation),):
+        columns = source_columns(table, declared)
+        try:
+            return columns, stream_sums(_batches(files, relation, where, columns), columns), STREAMED
+        except NewLabelError:
+            continue
+        except NotSortedError:
+            break
+    return columns, None, SORTED
+
+
+def _complete(head: nw.LazyFrame[Any], declared: Declaration) -> bool:
+    """Whether the first rows have labels of everything: periods, groups of treated rows, first treated times."""
+    schema = head.collect_schema()
+    if not {c for c in (declared.time, declared.treatment, declared.group, declared.cohort) if c} <= set(schema.names()):
+        return False
+    if declared.treatment is not None:
+        if not (schema[declared.treatment].is_numeric() or schema[declared.treatment] == nw.Boolean):
+            return False
+        head = head.filter(nw.col(declared.treatment).cast(nw.Float64) == 1)
+    named = [c for c in (declared.time, declared.group, declared.cohort) if c is not None]
+    known = head.select(*((~nw.col(c).is_null()).cast(nw.Int64).sum().alias(c) for c in named))
+    return all(known.collect("pyarrow").to_native().to_pylist()[0].values())
 
 
 def from_table(table: Any, declared: Declaration) -> PanelSource:

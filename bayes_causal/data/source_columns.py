@@ -1,4 +1,4 @@
-"""The declared columns of a table larger than memory: types, and the labels that occur, found by small queries of its own engine."""
+"""The declared columns of a table larger than memory: types, and the labels that occur, found by small queries of its engine."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ NOT_HERE = {
     "weights": "with precision weights every unit has sums of its own, as many as there are units",
     "cluster": "clusters are read by the baselines alone, which need the rows",
     "layout": "campaign rows are merged in memory: write one row per unit and time",
+    "arms": "arms are told apart in memory: write a 0/1 `treatment` column, with the arm as `group`, into the files",
     "terms": "formulas are evaluated in memory: write their columns into the files and list them as `covariates`",
 }
 
@@ -72,8 +73,8 @@ def source_columns(table: nw.LazyFrame[Any], declared: Declaration) -> Columns:
     cells = len(columns.times) * len(columns.numbers)
     if cells > MOST_CELLS:
         raise DataError(
-            f"{len(columns.times):,} periods × {len(columns.numbers)} columns of numbers are {cells:,} cells a unit, more than the "
-            f"{MOST_CELLS:,} whose products are kept: aggregate the periods, keep fewer with `pre` and `post`, or leave out covariates"
+            f"{len(columns.times):,} periods × {len(columns.numbers)} columns of numbers are {cells:,} cells a unit, more than "
+            f"the {MOST_CELLS:,} whose products are kept: aggregate the periods, keep fewer with `where`, or leave out covariates"
         )
     return columns
 
@@ -92,10 +93,12 @@ def _types(schema: Any, declared: Declaration) -> list[str]:
 
 def _distinct(table: nw.LazyFrame[Any], name: str, role: str, most: int) -> tuple[Labels | None, list[str]]:
     """Sorted labels of a column, missing ones left out, or why there are too many."""
-    found = table.select(name).filter(~nw.col(name).is_null()).unique().head(most + 1).collect("pyarrow")
+    # grouped, not `unique`, which some engines are asked for with a window
+    known = table.select(name).filter(~nw.col(name).is_null()).group_by(name).agg(nw.len())
+    found = known.head(most + 1).collect("pyarrow")
     if len(found) > most:
         hint = "are `unit` and `time` swapped?" if role == "time" else "a group is a treatment that several units share"
-        return None, [f"{role} column '{name}' has more than {most:,} distinct values (as {some(found[name].to_list())}): {hint}"]
+        return None, [f"{role} column '{name}' has more than {most:,} values ({some(found[name].to_list())}): {hint}"]
     if not len(found):
         return None, [f"{role} column '{name}' holds no value in any row"]
     return labels(found[name], role)
@@ -105,7 +108,8 @@ def _groups(table: nw.LazyFrame[Any], declared: Declaration) -> tuple[np.ndarray
     """Labels of the groups of treated rows, or of all rows of treated units where first treated times are declared."""
     if declared.group is None:
         return np.zeros(0, int), []
-    on = table.filter(nw.col(declared.treatment) == 1) if declared.treatment else table.filter(~nw.col(declared.cohort).is_null())
+    marks = declared.treatment or str(declared.cohort)
+    on = table.filter(nw.col(marks) == 1 if declared.treatment else ~nw.col(marks).is_null())
     found, problems = _distinct(on, declared.group, "group", MOST_GROUPS)
     return (np.zeros(0, int) if found is None else found.values), problems
 

@@ -6,24 +6,31 @@ the rows alone, never on where the stream was cut, so that every cut gives the s
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bayes_causal.data.faults import Faults
-from bayes_causal.data.paths import PathSums, PathTable
+from bayes_causal.data.paths import Part, PathSums, PathTable, part_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-BLOCK = 1 << 19
+BLOCK = 1 << 18
+THREADS = 2
 WIDEST = 1 << 16
 
 
 class NotSortedError(Exception):
     """Rows are not in the order of unit and time: they have to be sorted before they can be streamed."""
+
+
+class NewLabelError(Exception):
+    """A period, group or cohort that the labels do not know: they have to be looked for again."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,19 +82,60 @@ def stream_sums(batches: Iterable[pa.RecordBatch], columns: Columns, *, block: i
     ------
     NotSortedError
         The rows are in another order.
+    NewLabelError
+        A period, group or cohort is not among the labels.
     DataError
         So many paths that sums are no smaller than rows.
     """
-    faults, rows, pivot, last = Faults(), 0, None, None
-    table = PathTable(len(columns.times) + (columns.cohort is not None), len(columns.times), len(columns.numbers))
-    for part in whole_units(batches, columns.unit, block):
-        found = _Block(part, columns, faults, rows)
-        last = found.refuse_unsorted(last)
-        pivot = found.mean() if pivot is None else pivot
+    faults, rows, pivot, last = Faults(), 0, np.zeros(len(columns.numbers)), None
+    cells, values = len(columns.times), len(columns.numbers)
+    table = PathTable(cells + (columns.cohort is not None), cells, values)
+    for found in _worked(whole_units(batches, columns.unit, block), columns):
+        if last is not None and not last < found.first_unit:
+            raise NotSortedError
+        rows, last, pivot = rows + found.rows, found.last_unit, found.pivot
+        faults.add(found.faults)
         if not faults:
-            table.add(*found.by_unit(pivot))
-        rows += part.num_rows
-    return table.sums(np.zeros(len(columns.numbers)) if pivot is None else pivot), faults, rows
+            table.add(found.part)
+    return table.sums(pivot), faults, rows
+
+
+def _worked(parts: Iterable[pa.Table], columns: Columns) -> Iterator[_Worked]:
+    """Blocks worked on by a few threads, in their order; BLAS keeps to the thread that calls it."""
+    from threadpoolctl import threadpool_limits
+
+    pivot, first = None, 0
+    waiting: deque[Future[_Worked]] = deque()
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(THREADS) as pool:
+        for part in parts:
+            if pivot is None:
+                pivot = _Block(part, columns, 0).mean()
+            waiting.append(pool.submit(_work, part, columns, first, pivot))
+            first += part.num_rows
+            if len(waiting) > 2 * THREADS:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+@dataclass(frozen=True, eq=False)
+class _Worked:
+    """What came of one block."""
+
+    part: Part
+    faults: Faults
+    rows: int
+    first_unit: Any
+    last_unit: Any
+    pivot: np.ndarray
+
+
+def _work(part: pa.Table, columns: Columns, first: int, pivot: np.ndarray) -> _Worked:
+    """The sums of one block whose first row is the `first` of the stream."""
+    block = _Block(part, columns, first)
+    ends = block.refuse_unsorted()
+    sums = part_of(*block.by_unit(pivot), len(columns.numbers))
+    return _Worked(sums, block.faults, part.num_rows, *ends, pivot)
 
 
 def whole_units(batches: Iterable[pa.RecordBatch], unit: str, rows: int) -> Iterator[pa.Table]:
@@ -142,20 +190,20 @@ def _changes(values: Any) -> np.ndarray:
 class _Block:
     """Rows of whole units as arrays. n rows, U units, T periods, V numbers a cell, G groups."""
 
-    def __init__(self, part: pa.Table, columns: Columns, faults: Faults, first: int):
-        self.part, self.columns, self.faults, self.first = part, columns, faults, first
+    def __init__(self, part: pa.Table, columns: Columns, first: int):
+        self.part, self.columns, self.faults, self.first = part, columns, Faults(), first
         self.starts = np.r_[0, np.flatnonzero(_changes(self._column(columns.unit))) + 1]
         self.regular = self._is_regular()
         self.numbers = [self._numbers(name) for name in columns.numbers]
         self._note_nulls()
 
-    def refuse_unsorted(self, last: Any) -> Any:
-        """Raise NotSortedError unless units ascend after `last`, and times within them; else the label of the last unit."""
+    def refuse_unsorted(self) -> tuple[Any, Any]:
+        """Labels of the first and last unit. Raise NotSortedError unless units ascend, and times within them."""
         import pyarrow.compute as pc
 
         heads = self._column(self.columns.unit).take(self.starts)
         ascending = pc.less(heads.slice(0, len(heads) - 1), heads.slice(1))
-        if not (pc.all(pc.fill_null(ascending, True)).as_py() in (True, None) and (last is None or last < heads[0].as_py())):
+        if not pc.all(ascending, min_count=0).as_py() and not heads.null_count:
             raise NotSortedError
         if not self.regular:
             step = np.diff(self.time)
@@ -163,44 +211,46 @@ class _Block:
             if (step < 0).any():
                 raise NotSortedError
             self._note("repeated", self.columns.time, step == 0, shift=1)
-        return heads[len(heads) - 1].as_py()
+        return heads[0].as_py(), heads[len(heads) - 1].as_py()
 
     def mean(self) -> np.ndarray:
         """(V,) means of the finite numbers."""
         return np.array([v[np.isfinite(v)].mean() if np.isfinite(v).any() else 0.0 for v in self.numbers])
 
-    def by_unit(self, pivot: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(U, T[+1]) status codes and (U, T·V) numbers minus the pivot."""
+    def by_unit(self, pivot: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(U, T[+1]) status codes, (U, T·V) numbers, and what is to be taken from these: the pivot, or 0."""
         u, t, v = self.starts.size, len(self.columns.times), len(self.numbers)
         seen = self._seen()
-        code = self._code(seen)
-        if self.regular:
-            status = code.reshape(u, t)
-            cells = self.numbers[0].reshape(u, t) - pivot[0] if v == 1 else self._stacked(pivot).reshape(u, t * v)
-            cells = cells if seen is True else np.where(np.repeat(seen.reshape(u, t), v, axis=1), cells, 0.0)
+        status, shift = self._code(seen), np.tile(pivot, t)
+        if self.regular and seen is True:
+            numbers = self.numbers[0] if v == 1 else np.stack(self.numbers, axis=1)
         else:
-            place = np.repeat(np.arange(u) * t, np.diff(np.r_[self.starts, self.part.num_rows])) + self.time
-            status, cells = np.zeros(u * t, np.int16), np.zeros((u * t, v))
+            place = np.repeat(np.arange(u) * t, np.diff(np.r_[self.starts, self.part.num_rows])) + self._time()
+            numbers, code = np.zeros((u * t, v)), status
+            status = np.zeros(u * t, np.int16)
             status[place] = code
-            cells[place] = np.where(np.reshape(seen, (-1, 1)), self._stacked(pivot), 0.0)
-            status, cells = status.reshape(u, t), cells.reshape(u, t * v)
+            numbers[place] = np.where(np.reshape(seen, (-1, 1)), np.stack(self.numbers, axis=1) - pivot, 0.0)
+            shift = 0.0 * shift
+        status = status.reshape(u, t)
         if self.columns.cohort is not None:
             status = np.column_stack([status, self.cohort[self.starts]]).astype(np.int16)
-        return status, cells
+        return status, numbers.reshape(u, t * v), shift
 
-    def _stacked(self, pivot: np.ndarray) -> np.ndarray:
-        """(n, V) numbers minus the pivot."""
-        return np.stack(self.numbers, axis=1) - pivot
+    def _time(self) -> np.ndarray:
+        """(n,) position of each row's period."""
+        return np.tile(np.arange(len(self.columns.times)), self.starts.size) if self.regular else self.time
 
     def _is_regular(self) -> bool:
         """Whether every unit has every period, in order; sets the (n,) positions of the periods where not."""
         times, n = self.columns.times, self.part.num_rows
         values = _plain(self._column(self.columns.time))
         labels = times.astype(values.dtype) if values.dtype.kind in "iu" else times
-        if n == self.starts.size * len(times) and (self.starts == np.arange(0, n, len(times))).all():
-            if (values.reshape(-1, len(times)) == labels).all():
-                return True
-        self.time, _ = positions(values, times)
+        even = n == self.starts.size * len(times) and (self.starts == np.arange(0, n, len(times))).all()
+        if even and (values.reshape(-1, len(times)) == labels).all():
+            return True
+        self.time, known = positions(values, times)
+        if not known.all() and not self._column(self.columns.time).null_count:
+            raise NewLabelError
         return False
 
     def _seen(self) -> Any:
@@ -227,14 +277,23 @@ class _Block:
         if self.columns.group is not None and len(self.columns.groups):
             values = self._column(self.columns.group)
             group, known = label_positions(values, self.columns.groups)
-            if values.null_count or not known.all():
-                self._note("null group", self.columns.group, ~known & (treated == 1))
-            group = (2 * (group + 1)).astype(np.int16)
-            group *= treated
+            if not known.all():
+                self._note_groups(values, ~known & (treated == 1))
+            code = group.astype(np.int16)
+            code += 1
+            code *= treated
         else:
-            group = 2 * treated.astype(np.int16)
-        group += 2 if seen is True else (1 + seen.astype(np.int16))
-        return group
+            code = treated.astype(np.int16)
+        code *= 2
+        code += 2 if seen is True else (1 + seen.astype(np.int16))
+        return code
+
+    def _note_groups(self, values: Any, unknown: np.ndarray) -> None:
+        """Treated rows without a known group: missing ones are faults, others new labels."""
+        absent = np.asarray(values.is_null().to_numpy(zero_copy_only=False))
+        if (unknown & ~absent).any():
+            raise NewLabelError
+        self._note("null group", str(self.columns.group), unknown)
 
     def _by_treatment(self) -> np.ndarray:
         """(n,) whether the row is treated, 0 or 1."""
@@ -242,7 +301,8 @@ class _Block:
         values = _plain(self._column(name))
         if values.dtype.kind == "b":
             return values.view(np.int8)
-        if values.size and not (values.min() >= 0 and values.max() <= 1 and (values.dtype.kind != "f" or not (values % 1).any())):
+        whole = values.dtype.kind != "f" or not (values % 1).any()
+        if not (whole and values.min() >= 0 and values.max() <= 1):
             known = ~np.isnan(values) if values.dtype.kind == "f" else np.ones(values.size, bool)
             self._note("null treatment", name, ~known)
             wrong = known & (values != 0) & (values != 1)
@@ -253,13 +313,17 @@ class _Block:
     def _by_cohort(self) -> np.ndarray:
         """(n,) whether the row is at or after its unit's first treated time; sets the (n,) position of that time, from 1."""
         column = self._column(str(self.columns.cohort))
-        self.cohort, _ = label_positions(column, self.columns.cohorts)
+        self.cohort, known = label_positions(column, self.columns.cohorts)
+        if not known.all():
+            values = _plain(column)[~known]
+            never = np.isnat(values) if values.dtype.kind == "M" else ~np.isfinite(values) | (values == 0)
+            if not never.all():
+                raise NewLabelError
         self.cohort = self.cohort + 1
         own = np.repeat(self.cohort[self.starts], np.diff(np.r_[self.starts, self.cohort.size]))
         self._note("changing cohort", str(self.columns.cohort), own != self.cohort)
         onset = np.r_[len(self.columns.times), np.searchsorted(self.columns.times, self.columns.cohorts)]
-        time = np.tile(np.arange(len(self.columns.times)), self.starts.size) if self.regular else self.time
-        return (time >= onset[self.cohort]).astype(np.int8)
+        return (self._time() >= onset[self.cohort]).astype(np.int8)
 
     def _numbers(self, name: str) -> np.ndarray:
         return np.asarray(_plain(self._column(name)), float)
@@ -317,8 +381,8 @@ def positions(values: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.nd
         if high - low < WIDEST:
             of_value = np.full(high - low + 1, -1, np.int16 if len(labels) < 2**14 else np.int32)
             of_value[labels - low] = np.arange(len(labels))
-            found = of_value[values if low == 0 else values.astype(np.int64) - low]
-            return found, found >= 0
+            place: np.ndarray = of_value[values if low == 0 else values.astype(np.int64) - low]
+            return place, place >= 0
     found = np.minimum(np.searchsorted(labels, values), len(labels) - 1)
     known = labels[found] == values
     return np.where(known, found, -1), known

@@ -46,7 +46,7 @@ def contraction(
         raise EstimandError(f"difference-in-differences has no effect by '{by}' here; it has {', '.join(here)}")
     if by == "unit" and "copies" in panel.dataset:
         raise EstimandError(
-            "the effect by unit does not exist here: rows are not in memory, and units that share a path are summed"
+            "the effect by unit does not exist here: units that share a path are summed, and rows are not in memory"
         )
     pairs = structure.pairs
     key, labels = pair_labels(panel, structure, by)

@@ -487,7 +487,10 @@ class HierarchicalDiD:
         return (outcomes - self.design.center) / self.design.scale if self.response.linear else outcomes
 
     def log_likelihood(self, sites: Mapping[str, np.ndarray]) -> xr.DataArray:
-        """(sample, unit) log density of each unit's standardised rows, u_i (and v_i) integrated out; of all where rows are summed."""
+        """(sample, unit) log density of each unit's standardised rows, its own effects integrated out.
+
+        Of all units together where rows are summed.
+        """
         if self.without_rows:
             from bayes_causal.numerics.linear_gaussian import log_likelihood
 

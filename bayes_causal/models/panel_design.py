@@ -196,7 +196,7 @@ def sum_to_zero(t: int) -> np.ndarray:
 def unit_means(
     z: np.ndarray, weight: np.ndarray, starts: np.ndarray, two_terms: bool, names: list[str]
 ) -> tuple[np.ndarray, list[str]]:
-    """(U, M) weighted unit means of (N, q) columns, with `two_terms` followed by the means of first and last row; and their names."""
+    """(U, M) weighted unit means of (N, q) columns, with `two_terms` also the means of first and last row; and their names."""
     total = np.add.reduceat(weight, starts)
     means = np.add.reduceat(z * weight[:, None], starts) / total[:, None]
     labels = [f"mean of {n}" for n in names]

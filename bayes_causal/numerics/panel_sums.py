@@ -181,15 +181,15 @@ def path_sums(z: np.ndarray, gap: np.ndarray, gaps: tuple[int, ...] | None, copi
     _, classes, member = _classes(k[:, :, 0], most=room)
     if member is None:
         raise DataError(
-            f"the {copies.size:,} paths of the panel have more than {room:,} patterns of gaps, too many for sums under AR(1) errors. "
-            "What helps: errors: iid, or periods without gaps (`pre`, `post`, `where`)"
+            f"the {copies.size:,} paths of the panel have more than {room:,} patterns of gaps, too many for sums under AR(1) "
+            "errors. What helps: errors: iid, or periods without gaps (`pre`, `post`, `where`)"
         )
     periods = np.eye(within.spread.shape[1])[within.time]
     loadings = _grams(x, member * copies[:, None])
-    picked = np.ix_(range(len(classes)), range(x.shape[1]), range(x.shape[1]), within.columns, within.columns)
-    loadings[picked] += _grams_within(loadings_of(periods, one, gap, starts, gaps), within.spread, member)
+    rows, columns = within.columns[:, None], within.columns
+    loadings[..., rows, columns] += _grams_within(loadings_of(periods, one, gap, starts, gaps), within.spread, member)
     products = _products(z * np.sqrt(copies[path])[:, None], gap, gaps)
-    products[np.ix_(range(len(products)), within.columns, within.columns)] += _products_within(path, gap, gaps, within)
+    products[:, rows, columns] += _products_within(path, gap, gaps, within)
     pairs = np.array([copies[path[gap == d]].sum() for d in gaps or ()], float)
     counts = (np.asarray(float(v)) for v in (copies[path].sum(), copies.sum(), 0.0))
     return PanelSums(products, loadings, classes, copies @ member, pairs, *counts)

@@ -77,7 +77,7 @@ def as_written(study: Study) -> dict[str, Any]:
 
 def data_record(counts: Mapping[str, Any], provenance: Any) -> dict[str, Any]:
     """Digest and row counts of what was read, and the other counts of the container built from it."""
-    rows = {key: getattr(provenance, key) for key in ("source", "sha256", "rows_read", "rows_kept", "dropped")}
+    rows = {key: getattr(provenance, key) for key in ("source", "sha256", "rows_read", "rows_kept", "dropped", "held")}
     return {**counts, **rows}
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Set
 from functools import partial
 from inspect import signature
+from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from bayes_causal.baselines.catalogue import BASELINES
 from bayes_causal.checks.catalogue import CHECKS
 from bayes_causal.data.examples import EXAMPLES, PREFIX
 from bayes_causal.data.kinds import KINDS, SHARED_KEYS
+from bayes_causal.data.source_columns import NOT_HERE
 from bayes_causal.errors import closest
 from bayes_causal.inference.catalogue import ENGINES
 from bayes_causal.models.catalogue import MODELS
@@ -74,6 +76,7 @@ def _columns(data: DataSection, dropped: Set[str]) -> Iterator[str]:
     if example:
         yield from _example(data)
     yield from _declared(data, dropped, example)
+    yield from _streamed(data)
     for key in ("pre", "post"):
         window = getattr(data, key)
         if window is not None and type(window[0]) is type(window[1]) and window[0] > window[1]:
@@ -84,6 +87,19 @@ def _example(data: DataSection) -> Iterator[str]:
     name = (data.source or "").removeprefix(PREFIX).partition("?")[0]
     if name in EXAMPLES and EXAMPLES[name].kind != data.kind:
         yield f"data.kind is {data.kind}, and {PREFIX}{name} is {EXAMPLES[name].kind} data"
+
+
+def _streamed(data: DataSection) -> Iterator[str]:
+    """What cannot be had where rows are not held in memory."""
+    if data.in_memory is not False:
+        return
+    sources = [s for s in (data.source, *data.sources) if s]
+    other = [s for s in sources if "://" in s or s.startswith(PREFIX) or Path(s).suffix not in ("", ".parquet", ".pq")]
+    if other:
+        yield f"data.in_memory is false, and '{other[0]}' is no Parquet file, folder or glob: only Parquet is streamed"
+    for key, why in NOT_HERE.items():
+        if getattr(data, key):
+            yield f"data.in_memory is false, and data.{key} is given: {why}"
 
 
 def _declared(data: DataSection, dropped: Set[str], example: bool) -> list[str]:
@@ -154,6 +170,8 @@ def words(hint: Any) -> Iterator[Any]:
 
 def _engine(study: Study) -> Iterator[str]:
     name = study.engine.name
+    if study.data.in_memory is False and name in ENGINES and name not in ("auto", "collapsed"):
+        yield f"data.in_memory is false, and engine '{name}' needs the rows: use collapsed"
     if problem := refuse("engine", name, ENGINES, of=study.model.name if name in PLANNED["engine"] else ""):
         yield problem
 

@@ -31,6 +31,7 @@ class DataSection(Section):
 
     source: str | None = Field(None, description="a file, glob, folder, URL or example:NAME")
     sources: Names = Field((), description="several files, concatenated")
+    in_memory: bool | None = Field(None, description="hold rows, or stream Parquet as sums; left out, its size decides")
     where: str | None = Field(None, description="a row filter, as a DuckDB SQL expression")
     kind: Kind = "panel"
     unit: str | None = Field(None, description="column that names the unit")
