@@ -19,7 +19,7 @@ doi:10.2139/ssrn.3906345). AR(1) errors: Bertrand, Duflo & Mullainathan 2004, do
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -31,23 +31,20 @@ from bayes_causal.data.panel import Panel
 from bayes_causal.data.panel_source import PanelSource
 from bayes_causal.errors import DataError, EstimandError, IdentificationError, closest
 from bayes_causal.estimates import Estimand
-from bayes_causal.models import did_predictive, did_response, did_sampling
+from bayes_causal.models import did_answers, did_predictive, did_response, did_sampling
 from bayes_causal.models.base import Assumption
 from bayes_causal.models.did_effects import STRUCTURES, ConstantEffect, EffectStructure
 from bayes_causal.models.did_estimands import contraction, panel_summary, treated_mean, weights_without
 from bayes_causal.models.did_families import FAMILIES, Family, impossible
 from bayes_causal.models.did_predictor import Predictor
-from bayes_causal.models.did_realised import realised
-from bayes_causal.models.did_slopes import SlopeSums, loadings
+from bayes_causal.models.did_slopes import loadings
 from bayes_causal.models.panel_design import PanelDesign, in_row_space, panel_design, within_gram
 from bayes_causal.models.path_design import path_design
 
 if TYPE_CHECKING:
     from bayes_causal.numerics.linear_gaussian import LinearGaussian
 
-NOISE_SEED = 20_040_101
 WITHOUT_ROWS = "rows are not in memory, only their sums over units of one path (data.in_memory)"
-REALISED = 500
 
 
 @dataclass(frozen=True)
@@ -342,14 +339,14 @@ class HierarchicalDiD:
         hypers += [Hyper("sigma_slope", "half_normal", p.sigma_slope)] if self.unit_slopes else []
         loading = loadings(d) if self.unit_slopes else d.sqrt_weight
         if d.copies is None or d.within is None:
-            sums = panel_sums(z, loading, d.gap, self._gaps)
+            sums = panel_sums(z, loading, d.gap, self.gaps)
         else:
             differ = np.r_[1 + d.within.terms, np.arange(ends[3], ends[4] + 1)]
-            sums = path_sums(z, d.gap, self._gaps, d.copies, Within(differ, d.within.spread, d.time))
+            sums = path_sums(z, d.gap, self.gaps, d.copies, Within(differ, d.within.spread, d.time))
         if without is not None:
-            sums = sums_without(sums, z, loading, d.gap, self._gaps, without)
+            sums = sums_without(sums, z, loading, d.gap, self.gaps, without)
         scales = ("sigma_unit", "sigma_slope") if self.unit_slopes else ("sigma_unit",)
-        return linear_gaussian((*hypers, *self.structure.hypers(p)), tuple(blocks), sums, self._gaps, scales)
+        return linear_gaussian((*hypers, *self.structure.hypers(p)), tuple(blocks), sums, self.gaps, scales)
 
     def natural(self, sites: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Reported quantities in units of the outcome, or of η where the family has another scale; `att` always of the outcome.
@@ -362,7 +359,7 @@ class HierarchicalDiD:
             att = named["coefficient"] @ contraction(self.panel.paths, self.structure, None)[0][0]
         else:
             whole = {k: v.reshape(-1, *v.shape[len(lead) :]) for k, v in named.items()}
-            att = self._mean_effect(whole, None)[0][:, 0].reshape(lead)
+            att = did_answers.mean_effect(self, whole, None)[0][:, 0].reshape(lead)
         return named | {"att": att}
 
     def _named(self, sites: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -417,11 +414,10 @@ class HierarchicalDiD:
         plain = estimand.name == "att" and estimand.scale == "mean"
         _, labels, cells = contraction(self.panel.paths, self.structure, estimand.by, leads=plain)
         if estimand.scale == "realised":
-            posterior, draws = self._realised(posterior, estimand.by)
+            posterior, draws = did_answers.realised(self, posterior, estimand.by)
         else:
-            linear = self.response.linear and not self.unit_slopes
-            named = did_predictive.flat(posterior, {"coefficient"} if linear else self._used)
-            draws, untreated = self._mean_effect(named, estimand.by, leads=plain)
+            named = did_predictive.flat(posterior, did_answers.used(self))
+            draws, untreated = did_answers.mean_effect(self, named, estimand.by, leads=plain)
             draws = draws.reshape(posterior.sizes["chain"], posterior.sizes["draw"], -1)
         if estimand.name == "cumulative":
             draws = draws * cells
@@ -434,51 +430,22 @@ class HierarchicalDiD:
             return xr.DataArray(draws[..., 0], sample, ("chain", "draw"), name=estimand.name)
         return xr.DataArray(draws, sample | {estimand.by: labels}, ("chain", "draw", estimand.by), name=estimand.name)
 
-    def _mean_effect(
-        self, named: Mapping[str, np.ndarray], by: str | None, *, leads: bool = False
-    ) -> tuple[np.ndarray, np.ndarray | None]:
-        """(S, B) mean effects from flat named quantities, and (S, B) mean outcomes without them where the model has them."""
-        if not self.response.linear:
-            return did_response.mean_effect(self, named, by, leads=leads)
-        weights, _, _ = contraction(self.panel.paths, self.structure, by, leads=leads)
-        draws = named["coefficient"] @ weights.T
-        if self.unit_slopes:
-            on, _, _ = contraction(self.panel.paths, self.structure, by, over="units")
-            on = on[:, self.panel.ever_treated]
-            draws[:, len(weights) - len(on) :] += np.concatenate([v @ on.T for v in self._slopes(named)])
-        return draws, None
-
-    def _slopes(self, named: Mapping[str, np.ndarray]) -> Iterator[np.ndarray]:
-        """(S, treated units) slopes in blocks of S: those sampled, else drawn given everything else, always the same ones."""
-        if "slope" in named:
-            return iter((named["slope"],))
-        sums = SlopeSums(self.design.of_units(self.panel.ever_treated), self._gaps)
-        return sums.blocks(named, np.random.default_rng(NOISE_SEED + 1))
-
-    def _with_slopes(self, named: Mapping[str, np.ndarray], units: np.ndarray) -> Mapping[str, np.ndarray]:
-        """Named quantities with `slope_of_unit` for the given (U,) units, zero for those never treated."""
-        if not self.unit_slopes:
-            return named
-        drawn = np.concatenate(list(self._slopes(named)))
-        slopes = np.zeros((len(drawn), units.size))
-        slopes[:, self.panel.ever_treated] = drawn
-        return dict(named) | {"slope_of_unit": slopes[:, units]}
-
     def simulate(self, sites: Mapping[str, np.ndarray], rng: np.random.Generator) -> np.ndarray:
         """(S, N) outcomes in natural units from flat sites (S, ...): new errors, the units' own intercepts and slopes."""
         named = self._named(sites)
         if self.response.normal:
             everyone = np.ones(self.design.n_units, bool)
-            return did_predictive.simulate(self.design, self._with_slopes(named, everyone), rng)
+            return did_predictive.simulate(self.design, did_answers.with_slopes(self, named, everyone, rng), rng)
         return self.response.simulate(self.design, did_response.predictors(self, named, self.design), named, rng)
 
     def observed(self) -> xr.DataArray:
         """(row,) the outcome in natural units, with the unit and time of each row."""
         d, data = self.design, self.panel.dataset
         where = {"unit_of_row": ("row", data["unit"].values[d.unit]), "time_of_row": ("row", data["time"].values[d.time])}
-        return xr.DataArray(self._outcome(), dims=("row",), coords=where, name="y")
+        return xr.DataArray(self.outcome(), dims=("row",), coords=where, name="y")
 
-    def _outcome(self) -> np.ndarray:
+    def outcome(self) -> np.ndarray:
+        """(N,) the outcome in natural units."""
         d = self.design
         return d.center + d.scale * d.y if self.response.linear else self.panel.dataset["outcome"].values[self.panel.observed]
 
@@ -538,43 +505,10 @@ class HierarchicalDiD:
         return panel_summary(self.panel.paths)
 
     @property
-    def _gaps(self) -> tuple[int, ...] | None:
+    def gaps(self) -> tuple[int, ...] | None:
+        """Distinct gaps between consecutive rows under AR(1) errors; None for iid."""
         d = self.design
         return tuple(int(g) for g in np.unique(d.gap[d.gap > 0])) if self.errors == "ar1" else None
-
-    @property
-    def _used(self) -> set[str]:
-        """Reported quantities from which effects are computed."""
-        own = {*did_predictive.USED, "alpha", "slope"}
-        return {did_response.prefixed(k, part) for k in own for part in self.response.parts} | {"nu", "dispersion"}
-
-    def _realised(self, posterior: xr.Dataset, by: str | None) -> tuple[xr.Dataset, np.ndarray]:
-        """The draws used, and (chain, draw, by) mean over treated cells of y − Y(0).
-
-        Only units ever treated enter. Where Y(0) is not normal given the parameters, or slopes vary, cells are drawn, for at most
-        `REALISED` draws, evenly spaced. The noise stream is fixed, so that one tree gives one answer.
-        """
-        weights, _, _ = contraction(self.panel.paths, self.structure, by, over="rows")
-        treated = self.panel.ever_treated
-        d = self.design.of_units(treated)
-        rows = treated[self.design.unit]
-        weights, rng = weights[:, rows], np.random.default_rng(NOISE_SEED)
-        if self.response.normal and not self.unit_slopes:
-            period = self.panel.dataset["period"].values[d.time]
-            draws = realised(d, period, weights, did_predictive.flat(posterior, did_predictive.USED), rng)
-            return posterior, draws.reshape(posterior.sizes["chain"], posterior.sizes["draw"], -1)
-        y = self._outcome()[rows]
-        size = posterior.sizes["chain"] * posterior.sizes["draw"]
-        kept = posterior.isel(draw=slice(None, None, max(1, size // REALISED)))
-        parts = []
-        for named in did_predictive.blocks(kept, y.size, self._used):
-            if self.response.normal:
-                untreated = did_predictive.untreated(d, self._with_slopes(named, treated), rng)
-            else:
-                eta = did_response.predictors(self, named, d, units=treated, treated=False)
-                untreated = self.response.simulate(d, eta, named, rng)
-            parts.append((weights @ (y - untreated).T).T)
-        return kept, np.concatenate(parts).reshape(kept.sizes["chain"], kept.sizes["draw"], -1)
 
     def identified(self, by: str | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Whether the data alone, without priors, identify the att of each label, leads left out.

@@ -62,7 +62,7 @@ def test_slopes_and_likelihood_are_those_of_the_dense_normal(
         expected = [textbook(model, q, u) for u in range(model.design.n_units)]
         assert likelihood[s] == pytest.approx([e[2] for e in expected], rel=1e-8)
     mean, sd, _ = np.array(expected)[units].T
-    sums = SlopeSums(model.design.of_units(model.panel.ever_treated), model._gaps)
+    sums = SlopeSums(model.design.of_units(model.panel.ever_treated), model.gaps)
     many = {k: np.repeat(v[2:3], 2000, 0) for k, v in named.items()}
     z = (sums.draw(many, np.random.default_rng(seed)) - mean) / sd
     assert stats.kstest(z.ravel(), "norm").pvalue > 1e-4
