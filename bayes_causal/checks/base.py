@@ -42,3 +42,8 @@ class Check:
 def needs_panel(name: str) -> Check:
     """What a check of panels says to a model that has none."""
     return Check(name, None, "info", "Does not apply: the model has no panel.")
+
+
+def needs_series(name: str) -> Check:
+    """What a check of series says to a model that has none."""
+    return Check(name, None, "info", "Does not apply: the model has no series that it can be fitted to again.")

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from jax import Array
 
     from bayes_causal.data.panel import Panel
+    from bayes_causal.data.time_series import TimeSeries
 
 
 @dataclass(frozen=True)
@@ -199,4 +200,15 @@ class PanelModel(Model, Collapsible, Natural, Protocol):
 
     def leads_identified(self) -> bool:
         """Whether the data alone identify the trend before onset."""
+        ...
+
+
+@runtime_checkable
+class SeriesModel(Model, Collapsible, Natural, Protocol):
+    """A model of a `TimeSeries` that can be fitted again on changed data."""
+
+    series: TimeSeries
+
+    def variant(self, *, series: TimeSeries | None = None) -> SeriesModel:
+        """The same model on other data."""
         ...
