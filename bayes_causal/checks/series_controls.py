@@ -22,8 +22,8 @@ MOVED = 1.0  # standard errors of the effect
 def control_drift(model: Model, tree: xr.DataTree, *, periods: int | None = None, level: float = 0.9) -> Check:
     """Did the controls move at the intervention? A control that it moved takes part of the effect into the counterfactual.
 
-    Each control's change at the intervention (mean of the `periods` that follow, minus the mean of as many before) is set among its
-    changes at every date of the pre-period: trends and persistence are in both. The share of changes as far from their median
+    Each control's change at the intervention (mean of the `periods` that follow, minus the mean of as many before) is set among
+    its changes at every date of the pre-period: trends and persistence are in both. The share of changes as far from their median
     is a p-value; the level is shared over the controls (Bonferroni).
     """
     if not isinstance(model, SeriesModel):
@@ -51,7 +51,7 @@ def control_drift(model: Model, tree: xr.DataTree, *, periods: int | None = None
             "leave_one_out for the answer without."
         )
         return Check("control_drift", False, "warning", text, numbers, table)
-    text = f"None of {len(names)} controls moved at the intervention as it had not moved before (changes over {length} dates)."
+    text = f"No control of {len(names)} moved at the intervention as it had not moved before (changes over {length} dates)."
     return Check("control_drift", True, "warning", text, numbers, table)
 
 

@@ -21,7 +21,7 @@ from bayes_causal.models.base import SeriesModel
 from bayes_causal.numerics.state_space import SeriesSums
 from bayes_causal.numerics.subsets import members
 
-ENGINE = Collapsed(draws=250, chains=4, min_efficiency=0.05)
+ENGINE = Collapsed(draws=250, chains=4, starts=2, min_efficiency=0.05)
 SEED = 20_150_101
 NEVER = -1e9  # log prior of a sub-model that is left out
 ATT = Estimand("att", "realised")
