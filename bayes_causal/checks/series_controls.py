@@ -14,6 +14,7 @@ from bayes_causal.estimates import from_draws
 from bayes_causal.models.base import Model, SeriesModel
 
 NONE = "Does not apply: the series has no controls."
+FEWEST = 4  # independent changes that an odd one can be told by
 MOST = 12  # controls that are looked at, those with the largest part in the answer
 COLUMNS = ("value", "std_error", "lower", "upper", "prob_positive")
 MOVED = 1.0  # standard errors of the effect
@@ -23,19 +24,19 @@ def control_drift(model: Model, tree: xr.DataTree, *, periods: int | None = None
     """Did the controls move at the intervention? A control that it moved takes part of the effect into the counterfactual.
 
     Each control's change at the intervention (mean of the `periods` that follow, minus the mean of as many before) is set among
-    its changes at every date of the pre-period: trends and persistence are in both. The share of changes as far from their median
-    is a p-value; the level is shared over the controls (Bonferroni).
+    its changes at every date of the pre-period, so that trends and persistence count as usual. Changes a window apart are taken
+    as independent: a t statistic with as many degrees of freedom. The level is shared over the controls (Bonferroni).
     """
     if not isinstance(model, SeriesModel):
         return needs_series("control_drift")
     names = _watched(model, tree)
     if not names:
         return Check("control_drift", None, "info", NONE)
-    length = periods or max(1, min(model.series.n_post, model.series.n_pre // 8))
+    length = periods or max(1, min(model.series.n_post, model.series.n_pre // 12))
     table = [{"control": name, **_change(model.series, name, length)} for name in names]
     limit = (1 - level) / len(names)
-    if 1 / (1 + table[0]["placebos"]) > limit:
-        text = f"Does not apply: {table[0]['placebos']} changes before the intervention are too few to tell an odd one by."
+    if table[0]["independent"] < FEWEST:
+        text = f"Does not apply: there are {table[0]['placebos']} changes before the intervention, too few to tell an odd one by."
         return Check("control_drift", None, "info", text, table=table)
     moved = [r["control"] for r in table if r["p_value"] < limit]
     numbers = {
@@ -46,9 +47,9 @@ def control_drift(model: Model, tree: xr.DataTree, *, periods: int | None = None
     }
     if moved:
         text = (
-            f"At the intervention, {', '.join(moved)} moved as never before (over {length} dates). If the intervention did it, the "
-            "counterfactual moved too and the effect is biased; if something else did, the outcome may carry it as well. Look at "
-            "leave_one_out for the answer without."
+            f"At the intervention, {', '.join(moved)} moved as never before (over {length} dates). If the intervention did it, "
+            "the counterfactual moved too and the effect is biased; if something else did, the outcome may carry it as well. "
+            "leave_one_out has the answer without."
         )
         return Check("control_drift", False, "warning", text, numbers, table)
     text = f"No control of {len(names)} moved at the intervention as it had not moved before (changes over {length} dates)."
@@ -57,16 +58,20 @@ def control_drift(model: Model, tree: xr.DataTree, *, periods: int | None = None
 
 def _change(series: TimeSeries, name: str, length: int) -> dict[str, Any]:
     """A control's change at the intervention, those before it, and how odd the first is among the others."""
+    from scipy.special import stdtr
+
     values = series.dataset["controls"].sel(control=name).values
     after, before = values[series.post][:length], values[series.pre]
     real = after.mean() - before[-length:].mean()
     means = np.convolve(before, np.ones(length) / length, mode="valid")
     changes = means[length:] - means[:-length]
-    middle = np.median(changes) if changes.size else 0.0
-    beyond = int((np.abs(changes - middle) >= abs(real - middle)).sum())
-    spread = float(changes.std(ddof=1)) if changes.size > 1 else float("nan")
-    facts = {"change": float(real), "usual_change": float(middle), "sd_of_changes": spread}
-    return facts | {"placebos": int(changes.size), "p_value": (1 + beyond) / (1 + changes.size)}
+    usual, spread = (float(changes.mean()), float(changes.std())) if changes.size else (float("nan"), float("nan"))
+    independent = (changes.size - 1) / length + 1
+    odd = float("nan")
+    if independent > 1:
+        odd = (real - usual) / (spread * np.sqrt((independent + 1) / (independent - 1)))
+    facts = {"change": float(real), "usual_change": usual, "sd_of_changes": spread, "placebos": int(changes.size)}
+    return facts | {"independent": float(independent), "p_value": float(2 * stdtr(independent - 1, -abs(odd)))}
 
 
 def leave_one_out(model: Model, tree: xr.DataTree, *, level: float = 0.9) -> Check:

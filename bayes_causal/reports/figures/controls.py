@@ -47,6 +47,8 @@ def draw(content: RunContent) -> Figure | None:
 def alt(content: RunContent) -> str:
     """The figure in words."""
     posterior = content.dataset("posterior")
+    if "beta" not in posterior or "control" not in posterior["beta"].dims:
+        return ""
     order, included = _order(posterior)
     names = posterior["control"].values
     if included is None:
