@@ -8,13 +8,15 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import jax
 
-from bayes_causal.models.base import CollapsedForm
+from bayes_causal.models.base import CollapsedForm, OnLine
 
 KEPT = 32
+CACHED = 250
 _programs: OrderedDict[tuple[Any, ...], Programs] = OrderedDict()
 
 
@@ -27,12 +29,16 @@ class Programs:
     density : (sums, (S, n)) -> (S,) log densities
     draw : (sums, (S, n), (S, key)) -> sites (S, ...)
     many_density, many_draw : the same with P in front of everything, sums included
+    many_table : (sums, (P, N, 1)) -> tables of N nodes, for forms on a line
+    many_between : (sums, (P, N), tables, (P, S, 1), (P, S, key)) -> sites (P, S, ...), for forms on a line
     """
 
     density: Callable[..., Any]
     draw: Callable[..., Any]
     many_density: Callable[..., Any]
     many_draw: Callable[..., Any]
+    many_table: Callable[..., Any] | None = None
+    many_between: Callable[..., Any] | None = None
 
 
 def programs(form: CollapsedForm) -> Programs:
@@ -42,10 +48,23 @@ def programs(form: CollapsedForm) -> Programs:
         bare = form.bare()
         density, draw = bare.log_density, bare.draw_sites
         one, one_draw = jax.vmap(density, (None, 0)), jax.vmap(draw, (None, 0, 0))
-        _programs[key] = Programs(jax.jit(one), jax.jit(one_draw), jax.jit(jax.vmap(one)), jax.jit(jax.vmap(one_draw)))
+        line: list[Any] = []
+        if isinstance(bare, OnLine):
+            line = [jax.jit(jax.vmap(jax.vmap(bare.table, (None, 0)))), jax.jit(partial(_between, bare))]
+        _programs[key] = Programs(jax.jit(one), jax.jit(one_draw), jax.jit(jax.vmap(one)), jax.jit(jax.vmap(one_draw)), *line)
         if len(_programs) > KEPT:
             _programs.popitem(last=False)
     return _programs[key]
+
+
+def _between(form: OnLine, sums: Any, nodes: Any, tables: Any, t: Any, keys: Any) -> Any:
+    """Draws problem after problem, and `CACHED` draws at a time: paths that leave the cache cost twice as much."""
+
+    def problem(one: tuple[Any, ...]) -> Any:
+        own, nodes, tables, t, keys = one
+        return jax.lax.map(lambda x: form.draw_between(own, nodes, tables, *x), (t, keys), batch_size=CACHED)
+
+    return jax.lax.map(problem, (sums, nodes, tables, t, keys))
 
 
 def signature(form: CollapsedForm) -> tuple[Any, ...]:

@@ -105,6 +105,19 @@ class CollapsedForm(Protocol):
 
 
 @runtime_checkable
+class OnLine(Protocol):
+    """A collapsed form of one hyperparameter whose draws need not start from the data again at every point."""
+
+    def table(self, sums: Any, t: Array) -> Any:
+        """What a draw needs of one node, a pytree of arrays that change smoothly with it."""
+        ...
+
+    def draw_between(self, sums: Any, nodes: Array, tables: Any, t: Array, key: Array) -> dict[str, Array]:
+        """`draw_sites` at a point between evenly spaced (N,) nodes, from their tables."""
+        ...
+
+
+@runtime_checkable
 class Collapsible(Protocol):
     """A model part of which can be integrated out exactly."""
 
