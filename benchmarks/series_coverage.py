@@ -1,7 +1,8 @@
 """How often the 90 % interval of the realised average effect holds the truth, under both sets of priors.
 
-Series without an effect, at fixed truths and at truths drawn from the calibrated prior: 70 dates before, 30 after. At a fixed
-truth no prior covers at exactly its nominal rate; what counts is not to fall far below. The Monte Carlo error of each rate is printed beside it.
+Series without an effect, 70 dates before and 30 after, at fixed truths and at truths drawn from the calibrated prior. At a fixed
+truth no prior covers at exactly its nominal rate; what counts is not to fall far below. The Monte Carlo error of each rate is
+printed beside it.
 
     python benchmarks/series_coverage.py --series 300
     python benchmarks/series_coverage.py --series 1000 --truths iid "ar .6" --priors calibrated --json
