@@ -55,9 +55,21 @@ class NumpyroNuts:
         return asdict(self)
 
     def sample(self, model: Model, *, seed: int) -> Draws:
-        """Draws of every latent site of the NumPyro twin."""
+        """Draws of every latent site of the NumPyro twin.
+
+        Raises
+        ------
+        TypeError
+            The twin has discrete sites.
+        """
         import jax
         from numpyro.infer import MCMC, NUTS, init_to_median
+
+        if discrete := discrete_sites(model):
+            raise TypeError(
+                f"{model.name} has discrete sites ({', '.join(discrete)}), which NUTS cannot move: use engine 'collapsed', which "
+                "sums over their values, or engine 'pymc', which samples them by steps of their own"
+            )
 
         progress = sys.stderr.isatty() if self.progress is None else self.progress
         with jax.enable_x64(True):
@@ -79,6 +91,22 @@ class NumpyroNuts:
             sites = {k: np.asarray(v) for k, v in mcmc.get_samples(group_by_chain=True).items()}
             stats = tidy(mcmc)
         return Draws(sites, stats, f"NUTS on the full NumPyro twin, {self.chains} chains {self.chain_method}")
+
+
+def discrete_sites(model: Model) -> list[str]:
+    """Latent sites of the NumPyro twin with discrete values, found without running it."""
+    import jax
+    from numpyro.handlers import seed, trace
+
+    found: list[str] = []
+
+    def collect() -> None:
+        sites = trace(seed(model.numpyro_model, 0)).get_trace()
+        found.extend(k for k, s in sites.items() if s["type"] == "sample" and not s["is_observed"] and s["fn"].is_discrete)
+
+    with jax.enable_x64(True):
+        jax.eval_shape(collect)
+    return found
 
 
 def tidy(mcmc: Any) -> dict[str, np.ndarray]:
