@@ -16,6 +16,7 @@ from .inference.estimate import estimate as estimate
 from .inference.fit import Auto as Auto
 from .inference.fit import fit as fit
 from .inference.many import fit_many as fit_many
+from .inference.many_estimates import estimate_many as estimate_many
 from .inference.numpyro_nuts import NumpyroNuts as NumpyroNuts
 from .inference.pymc_nuts import PymcNuts as PymcNuts
 from .inference.tree import load_tree as load_tree

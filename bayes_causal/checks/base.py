@@ -50,3 +50,8 @@ def needs_rows(name: str, model: Any, severity: Literal["info", "warning", "bloc
 def needs_panel(name: str) -> Check:
     """What a check of panels says to a model that has none."""
     return Check(name, None, "info", "Does not apply: the model has no panel.")
+
+
+def needs_series(name: str) -> Check:
+    """What a check of series says to a model that has none."""
+    return Check(name, None, "info", "Does not apply: the model has no series that it can be fitted to again.")

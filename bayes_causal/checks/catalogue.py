@@ -47,6 +47,11 @@ def panels(module: str) -> dict[str, str]:
     return {"panel": module}
 
 
+def series(module: str) -> dict[str, str]:
+    """A module for series."""
+    return {"time_series": module}
+
+
 CHECKS: dict[str, CheckEntry] = {
     entry.name: entry
     for entry in (
@@ -56,13 +61,21 @@ CHECKS: dict[str, CheckEntry] = {
         CheckEntry("prior_sensitivity", any_kind("sensitivity"), "does the answer hang on the prior?"),
         CheckEntry("identification", panels("design"), "which effects do the data alone identify?"),
         CheckEntry("pretrend", panels("before_onset"), "did treated units move differently before the treatment?"),
-        CheckEntry("placebo_time", panels("before_onset"), "does a treatment that came too early have an effect?"),
+        CheckEntry(
+            "placebo_time",
+            panels("before_onset") | series("placebo_dates"),
+            "does a treatment too early have an effect?",
+        ),
         CheckEntry("selection", panels("before_onset"), "were units chosen on their past?"),
         CheckEntry("leave_one_out", panels("influence"), "does the answer hang on one group, cohort or unit?"),
         CheckEntry("twfe_weights", panels("design"), "how does a two-way fixed effects regression weigh effects?"),
         CheckEntry("overlap", panels("design"), "how far do treatments overlap?"),
         CheckEntry("few_clusters", panels("design"), "are there enough clusters for the frequentist rows?"),
         CheckEntry("log_shift", panels("design"), "does the effect on a logarithm hang on its shift?"),
+        CheckEntry("false_alarms", series("placebo_dates"), "how often are there effects where there is none?"),
+        CheckEntry("out_of_sample", series("placebo_dates"), "how well does it forecast dates it has not seen?"),
+        CheckEntry("control_drift", series("series_controls"), "did the controls move at the intervention?"),
+        CheckEntry("leave_one_out", series("series_controls"), "does the answer hang on one control?"),
         CheckEntry("mde", any_kind("design"), "how large must an effect be to show?"),
     )
 }

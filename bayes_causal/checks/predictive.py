@@ -32,8 +32,10 @@ def posterior_predictive(model: Model, tree: xr.DataTree) -> Check:
     replicated = replicated.reshape(-1, observed.size)
     units = tree["observed_data"].coords.get("unit_of_row")
     starts = None if units is None else np.r_[True, units.values[1:] != units.values[:-1]]
+    if "time_of_row" in tree["observed_data"].coords:
+        starts = np.arange(observed.size) == 0  # one series: rows follow each other from the first on
     lowest = observed.min()
-    spike = bool((observed == lowest).mean() > SPIKE)
+    spike = bool((observed == lowest).sum() > max(1, SPIKE * observed.size))
     seen, drawn = (_statistics(y, starts, lowest, spike) for y in (observed[None], replicated))
     table: list[dict[str, Any]] = []
     for name, values in drawn.items():

@@ -23,7 +23,7 @@ from scipy import optimize
 
 from bayes_causal.inference.engine import Draws, refuse_settings
 from bayes_causal.inference.programs import programs
-from bayes_causal.inference.quadrature import quadrature
+from bayes_causal.inference.quadrature import NODES, Lines, quadrature
 from bayes_causal.models.base import CollapsedForm, Model, collapses
 from bayes_causal.numerics.t_mixture import TMixture, at_modes, refitted
 
@@ -34,6 +34,7 @@ MOST_STEPS = 4
 DISTANCES = np.array([0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0])
 STEP = 1e-3
 NEGLIGIBLE = 25.0
+HELD = 2**25
 
 Density = Callable[[np.ndarray], np.ndarray]
 """(S, n) probits to (S,) log densities."""
@@ -83,12 +84,25 @@ class Collapsed:
             raise TypeError(f"{model.name} has no collapsed form{f': {why}' if why else ''}; use engine 'nuts'")
         with jax.enable_x64(True):
             collapsed = model.collapsed()
+            if len(collapsed.hypers) == 1:
+                return self._on_line(collapsed, seed)
             sums = jax.tree.map(jnp.asarray, collapsed.sums)
             t, stats, path, numbers = self._hyperparameters(collapsed, sums, seed)
             keys = jax.random.split(jax.random.PRNGKey(seed + 2), t.shape[0] * t.shape[1])
             drawn = in_chunks(partial(programs(collapsed).draw, sums), t.reshape(-1, t.shape[-1]), keys)
             sites = {k: v.reshape(*t.shape[:2], *v.shape[1:]) for k, v in drawn.items()}
         return Draws(sites, stats, path, numbers)
+
+    def _on_line(self, collapsed: CollapsedForm, seed: int) -> Draws:
+        """Independent draws where one hyperparameter is left."""
+        sums = jax.tree.map(lambda v: jnp.asarray(v)[None], collapsed.sums)
+        lines, sites = on_lines(collapsed, sums, self.chains * self.draws, seed)
+        shape = (self.chains, self.draws)
+        size = f"{collapsed.said(sums)}, 1 hyperparameter"
+        path = f"quadrature: {size}, {lines.evaluated} nodes; independent draws"
+        numbers = {"log_mass": float(lines.log_mass[0]), "nodes": lines.evaluated, "efficiency": 1.0}
+        own = {k: v[0].reshape(*shape, *v.shape[2:]) for k, v in sites.items()}
+        return Draws(own, {"lp": lines.lp.reshape(shape)}, path, numbers)
 
     def _hyperparameters(
         self, collapsed: CollapsedForm, sums: Any, seed: int
@@ -98,11 +112,6 @@ class Collapsed:
         one_call: Density = partial(programs(collapsed).density, sums)
         density: Density = partial(in_chunks, one_call)
         size = f"{collapsed.said(sums)}, {_count(len(collapsed.hypers), 'hyperparameter')}"
-        if len(collapsed.hypers) == 1:
-            line = quadrature(lambda t: density(t[:, None]), self.chains * self.draws, rng)
-            shape = (self.chains, self.draws)
-            path = f"quadrature: {size}; independent draws from {line.nodes} nodes"
-            return line.t.reshape(*shape, 1), {"lp": line.lp.reshape(shape)}, path, line.numbers()
         modes, hessians, heights = find_modes(one_call, len(collapsed.hypers), self.starts, rng)
         proposal = at_modes(modes, shapes(density, modes, hessians, heights), heights)
         pilot = weigh(density, proposal, PILOT, rng)
@@ -128,6 +137,39 @@ class Collapsed:
             return final.x[states], stats, f"importance sampling: {what}; {proof}; {accepted.mean():.0%} accepted", numbers
         t, stats = nuts(lambda z: -collapsed.log_density(sums, z), modes, self, seed)
         return t, stats, f"NUTS on the marginal density: {what}; importance sampling was refused ({proof})", numbers
+
+
+def on_lines(form: CollapsedForm, sums: Any, size: int, seed: int) -> tuple[Lines, dict[str, np.ndarray]]:
+    """Quadrature over the one hyperparameter of P problems, and (P, size, ...) sites; `sums` has a leading axis of P."""
+    compiled = programs(form)
+    problems = int(jax.tree.leaves(sums)[0].shape[0])
+
+    def density(t: np.ndarray) -> np.ndarray:
+        return np.asarray(in_blocks(compiled.many_density, NODES * form.width // 8, sums, t[..., None]))
+
+    lines = quadrature(density, problems, size, np.random.default_rng(seed))
+    t = lines.t[..., None]
+    keys = np.asarray(jax.random.split(jax.random.PRNGKey(seed + 2), problems * size)).reshape(problems, size, -1)
+    if compiled.many_table is None or compiled.many_between is None:
+        return lines, in_blocks(compiled.many_draw, size * form.width, sums, t, keys)
+    tables = in_blocks(compiled.many_table, NODES * form.width // 8, sums, lines.nodes[..., None])
+    return lines, in_blocks(compiled.many_between, size * form.width, sums, lines.nodes, tables, t, keys)
+
+
+def in_blocks(f: Callable[..., Any], numbers: int, sums: Any, *x: Any) -> Any:
+    """`f(sums, *x)` over the leading problem axis in blocks of bounded memory, the last one padded.
+
+    Parameters
+    ----------
+    numbers : what one problem holds at a time
+    """
+    problems = jax.tree.leaves(x)[0].shape[0]
+    size = max(1, min(problems, HELD // numbers))
+    blocks = []
+    for low in range(0, problems, size):
+        rows = np.minimum(np.arange(low, low + size), problems - 1)
+        blocks.append(jax.device_get(f(*jax.tree.map(lambda v, r=rows: v[r], (sums, *x)))))
+    return jax.tree.map(lambda *b: np.concatenate(b)[:problems], *blocks)
 
 
 @dataclass(frozen=True, eq=False)

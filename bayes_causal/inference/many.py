@@ -18,7 +18,7 @@ import numpy as np
 import xarray as xr
 
 from bayes_causal.errors import TreeError
-from bayes_causal.inference.collapsed import importance
+from bayes_causal.inference.collapsed import importance, in_blocks, on_lines
 from bayes_causal.inference.programs import programs, signature
 from bayes_causal.inference.tree import dataset
 from bayes_causal.models.base import CollapsedForm, Model, Natural, collapses
@@ -108,6 +108,10 @@ def sample_many(form: CollapsedForm, sums: Any, *, seed: int, draws: int) -> Man
     rng = np.random.default_rng(seed)
     with jax.enable_x64(True):
         sums = jax.tree.map(jnp.asarray, sums)
+        if len(form.hypers) == 1:
+            lines, drawn = on_lines(form, sums, draws, seed)
+            exact = np.zeros(len(lines.t))
+            return ManyDraws(drawn, exact, exact + 1.0)
         compiled = programs(form)
         density = partial(_in_chunks, compiled.many_density, sums)
         modes, heights, hessians = newton(density, int(jax.tree.leaves(sums)[0].shape[0]), len(form.hypers))
@@ -127,7 +131,7 @@ def sample_many(form: CollapsedForm, sums: Any, *, seed: int, draws: int) -> Man
             weights[again], k_hat[again], fraction[again] = proofs(log_weight[again])
         t = np.take_along_axis(x, metropolis(log_weight, weights, draws, rng)[..., None], 1)
         keys = np.asarray(jax.random.split(jax.random.PRNGKey(seed), t.shape[0] * draws)).reshape(t.shape[0], draws, -1)
-        sites = _in_chunks(compiled.many_draw, sums, t, keys)
+        sites = in_blocks(compiled.many_draw, draws * form.width, sums, t, keys)
     return ManyDraws(sites, k_hat, fraction)
 
 

@@ -58,13 +58,25 @@ class NumpyroNuts:
         return asdict(self)
 
     def sample(self, model: Model, *, seed: int) -> Draws:
-        """Draws of every latent site of the NumPyro twin."""
+        """Draws of every latent site of the NumPyro twin.
+
+        Raises
+        ------
+        TypeError
+            The twin has discrete sites.
+        """
         import jax
         from numpyro.infer import MCMC, NUTS
 
         from bayes_causal.inference.centring import PartlyCentred, dense_sites
 
         refuse_without_rows(model, self.name)
+        if discrete := discrete_sites(model):
+            raise TypeError(
+                f"{model.name} has discrete sites ({', '.join(discrete)}), which NUTS cannot move: use engine 'collapsed', which "
+                "sums over their values, or engine 'pymc', which samples them by steps of their own"
+            )
+
         progress = sys.stderr.isatty() if self.progress is None else self.progress
         centring, start = (model.centring(), model.start()) if isinstance(model, Guides) else ({}, {})
         with jax.enable_x64(True):
@@ -101,6 +113,22 @@ def _at_value_or_median(site: dict[str, Any], values: Mapping[str, np.ndarray]) 
 
     latent = site["type"] == "sample" and not site["is_observed"]
     return np.asarray(values[site["name"]]) if latent and site["name"] in values else init_to_median(site, num_samples=10)
+
+
+def discrete_sites(model: Model) -> list[str]:
+    """Latent sites of the NumPyro twin with discrete values, found without running it."""
+    import jax
+    from numpyro.handlers import seed, trace
+
+    found: list[str] = []
+
+    def collect() -> None:
+        sites = trace(seed(model.numpyro_model, 0)).get_trace()
+        found.extend(k for k, s in sites.items() if s["type"] == "sample" and not s["is_observed"] and s["fn"].is_discrete)
+
+    with jax.enable_x64(True):
+        jax.eval_shape(collect)
+    return found
 
 
 def tidy(mcmc: Any) -> dict[str, np.ndarray]:

@@ -13,10 +13,11 @@ from typing import Any
 
 import jax
 
-from bayes_causal.models.base import CollapsedForm
+from bayes_causal.models.base import CollapsedForm, OnLine
 
 KEPT = 32
 CACHED = 2**16
+PATHS = 250
 _programs: OrderedDict[tuple[Any, ...], Programs] = OrderedDict()
 
 
@@ -29,12 +30,16 @@ class Programs:
     density : (sums, (S, n)) -> (S,) log densities
     draw : (sums, (S, n), (S, key)) -> sites (S, ...)
     many_density, many_draw : the same with P in front of everything, sums included
+    many_table : (sums, (P, N, 1)) -> tables of N nodes, for forms on a line
+    many_between : (sums, (P, N), tables, (P, S, 1), (P, S, key)) -> sites (P, S, ...), for forms on a line
     """
 
     density: Callable[..., Any]
     draw: Callable[..., Any]
     many_density: Callable[..., Any]
     many_draw: Callable[..., Any]
+    many_table: Callable[..., Any] | None = None
+    many_between: Callable[..., Any] | None = None
 
 
 def programs(form: CollapsedForm) -> Programs:
@@ -43,31 +48,46 @@ def programs(form: CollapsedForm) -> Programs:
     if key not in _programs:
         bare = form.bare()
         both = bare.log_density, bare.draw_sites
-        _programs[key] = Programs(*(jax.jit(partial(way, f, bare.width)) for way in (_points, _problems) for f in both))
+        over = [jax.jit(partial(way, f, bare.matrices)) for way in (_points, _problems) for f in both]
+        if isinstance(bare, OnLine):
+            over += [jax.jit(jax.vmap(jax.vmap(bare.table, (None, 0)))), jax.jit(partial(_between, bare))]
+        _programs[key] = Programs(*over)
         if len(_programs) > KEPT:
             _programs.popitem(last=False)
     return _programs[key]
 
 
-def _points(f: Callable[..., Any], width: Callable[[Any], int], sums: Any, *x: Any) -> Any:
+def _points(f: Callable[..., Any], matrices: Callable[[Any], int], sums: Any, *x: Any) -> Any:
     """`f(sums, point)` over the leading axis of x."""
-    return _grouped(partial(f, sums), width(sums), *x)
+    return _grouped(partial(f, sums), matrices(sums), *x)
 
 
-def _problems(f: Callable[..., Any], width: Callable[[Any], int], sums: Any, *x: Any) -> Any:
+def _problems(f: Callable[..., Any], matrices: Callable[[Any], int], sums: Any, *x: Any) -> Any:
     """`f(sums, points)` over the leading problem axis of both."""
     one = jax.tree.map(lambda v: v[0], sums)
-    return _grouped(lambda *problem: _points(f, width, *problem), width(one) * x[0].shape[1], sums, *x)
+    return _grouped(lambda *problem: _points(f, matrices, *problem), matrices(one) * x[0].shape[1], sums, *x)
 
 
 def _grouped(f: Callable[..., Any], values: int, *x: Any) -> Any:
-    """`f` over the leading axis of x: side by side, on CPUs in groups whose matrices stay in the cache."""
+    """`f` over the leading axis of x: side by side, on CPUs in groups whose matrices stay in the cache, if there are any."""
     n = int(jax.tree.leaves(x)[0].shape[0])
+    if not values or jax.default_backend() != "cpu":
+        return jax.vmap(f)(*x)
     # A divisor of n, because a remainder would be a second program to compile.
     group = next(g for g in range(min(n, max(1, CACHED // values)), 0, -1) if n % g == 0)
-    if group == n or jax.default_backend() != "cpu":
+    if group == n:
         return jax.vmap(f)(*x)
     return jax.lax.map(lambda point: f(*point), x, batch_size=group)
+
+
+def _between(form: OnLine, sums: Any, nodes: Any, tables: Any, t: Any, keys: Any) -> Any:
+    """Draws problem after problem, and `PATHS` draws at a time: paths that leave the cache cost twice as much."""
+
+    def problem(one: tuple[Any, ...]) -> Any:
+        own, nodes, tables, t, keys = one
+        return jax.lax.map(lambda x: form.draw_between(own, nodes, tables, *x), (t, keys), batch_size=PATHS)
+
+    return jax.lax.map(problem, (sums, nodes, tables, t, keys))
 
 
 def signature(form: CollapsedForm) -> tuple[Any, ...]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from bayes_causal.data.panel import Panel
     from bayes_causal.data.panel_source import PanelSource
+    from bayes_causal.data.time_series import TimeSeries
 
 
 @dataclass(frozen=True)
@@ -82,8 +83,13 @@ class CollapsedForm(Protocol):
         """Numbers integrated out."""
         ...
 
-    def width(self, sums: Any) -> int:
-        """Numbers a program holds for each point: what bounds the points of one group."""
+    @property
+    def width(self) -> int:
+        """Numbers a program holds for each point: what bounds the points of one call."""
+        ...
+
+    def matrices(self, sums: Any) -> int:
+        """Numbers in the matrices of one density, as many of which go together as fit a cache; 0 where all do."""
         ...
 
     def said(self, sums: Any) -> str:
@@ -104,6 +110,19 @@ class CollapsedForm(Protocol):
 
     def draw_sites(self, sums: Any, t: Array, key: Array) -> dict[str, Array]:
         """θ and one exact draw of everything else given it, by the names of the sites."""
+        ...
+
+
+@runtime_checkable
+class OnLine(Protocol):
+    """A collapsed form of one hyperparameter whose draws need not start from the data again at every point."""
+
+    def table(self, sums: Any, t: Array) -> Any:
+        """What a draw needs of one node, a pytree of arrays that change smoothly with it."""
+        ...
+
+    def draw_between(self, sums: Any, nodes: Array, tables: Any, t: Array, key: Array) -> dict[str, Array]:
+        """`draw_sites` at a point between evenly spaced (N,) nodes, from their tables."""
         ...
 
 
@@ -265,4 +284,15 @@ class LeavesOut(PanelModel, Protocol):
 
     def att_without(self, sites: Mapping[str, np.ndarray], units: np.ndarray) -> np.ndarray:
         """(P, S) draws of the att over all but (P, U) bool sets of units, from sites (P, S, ...)."""
+        ...
+
+
+@runtime_checkable
+class SeriesModel(Model, Collapsible, Natural, Protocol):
+    """A model of a `TimeSeries` that can be fitted again on changed data."""
+
+    series: TimeSeries
+
+    def variant(self, *, series: TimeSeries | None = None) -> SeriesModel:
+        """The same model on other data."""
         ...

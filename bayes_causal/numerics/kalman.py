@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-UNROLL = 8
+UNROLL = 1
 FLATTEN = 6
 
 
@@ -71,10 +71,10 @@ def draw_states(space: Space, y: Array, observed: Array, key: Array) -> Array:
     doi:10.1093/biomet/89.3.603): no variance is inverted, so that states without noise are drawn too.
     """
     (m, r), rows = space.noise.shape, y.shape[0]
-    keys = jax.random.split(key, 3)
-    eta = jax.random.normal(keys[0], (rows, r), y.dtype)
-    eps = jnp.sqrt(space.observation) * jax.random.normal(keys[1], (rows,), y.dtype)
-    start = space.first @ jax.random.normal(keys[2], (space.first.shape[1],), y.dtype)
+    # One call: every call of the generator is seconds of compilation.
+    noise = jax.random.normal(key, (rows * (r + 1) + space.first.shape[1],), y.dtype)
+    eta, eps = noise[: rows * r].reshape(rows, r), jnp.sqrt(space.observation) * noise[rows * r : rows * (r + 1)]
+    start = space.first @ noise[rows * (r + 1) :]
     first_cov = space.first @ space.first.T
 
     def forward(carry: tuple[Array, ...], row: tuple[Array, ...]) -> tuple[tuple[Array, ...], tuple[Array, Array]]:

@@ -131,8 +131,13 @@ class LinearGaussian:
         """`draw_sites` of this form."""
         return draw_sites(self, sums, t, key)
 
-    def width(self, sums: PanelSums) -> int:
-        """Numbers that one density holds at a time."""
+    @property
+    def width(self) -> int:
+        """Numbers held for each point: the n × n products dominate."""
+        return self.columns**2
+
+    def matrices(self, sums: PanelSums) -> int:
+        """Numbers in the matrices of one density."""
         n = self.columns + 1
         return n * (n + (min(sums.units.size, BLOCK) * len(self.unit_scales) if sums.by_unit else 0))
 

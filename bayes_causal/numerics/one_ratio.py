@@ -20,16 +20,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.scipy.linalg import solve_triangular
 from jax.scipy.special import logsumexp
 
-from bayes_causal.numerics.kalman import Space, draw_states, gram
+from bayes_causal.numerics.kalman import Space, gram
+from bayes_causal.numerics.local_level import draw_level
 from bayes_causal.numerics.sd_prior import SdPrior
-from bayes_causal.numerics.state_space import LOG_2PI, Part, SeriesSums, contributions, draw_coefficients
+from bayes_causal.numerics.state_space import LOG_2PI, Part, SeriesSums, pick
 from bayes_causal.numerics.subsets import eliminate, members
 
-GAUSS = np.polynomial.legendre.leggauss(40)
-WIDTH = 9.0
-CELLS = 256
+GAUSS = np.polynomial.legendre.leggauss(24)
+WIDTH = 7.0
+CELLS = 96
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,9 +70,14 @@ class OneRatio:
         """What is integrated out, in words."""
         return f"{self.columns} columns integrated out"
 
-    def width(self, sums: Any) -> int:
+    def matrices(self, sums: Any) -> int:
+        """None to speak of: a filter runs along the series, and points are best side by side."""
+        return 0
+
+    @property
+    def width(self) -> int:
         """Numbers a draw holds."""
-        return 8 * self.span + 40 * 2 ** (self.candidates * self.selection)
+        return 8 * self.span + 24 * 2 ** (self.candidates * self.selection)
 
     def bare(self) -> OneRatio:
         """The form without its data."""
@@ -101,22 +108,52 @@ class OneRatio:
 
     def draw_sites(self, sums: SeriesSums, t: Array, key: Array) -> dict[str, Array]:
         """The two standard deviations, γ, β and the path of the level over all rows, the post-period ahead included."""
-        p, log_q = self.candidates, self.log_ratio(t[0])
-        keys = jax.random.split(key, 4)
-        log_p, rest, products = self.sub_models(sums, log_q)
-        g = jax.random.categorical(keys[0], log_p)
-        precision = self._draw_precision(sums, log_q, rest[g], keys[1])
+        log_q = self.log_ratio(t[0])
+        log_p, _, products = self.sub_models(sums, log_q)
+        return self._draw(sums, log_q, log_p, products, key)
+
+    def table(self, sums: SeriesSums, t: Array) -> tuple[Array, Array]:
+        """(G,) log p(y, γ, log q) and (p + 2, p + 2) products at one node, for `draw_between`."""
+        log_p, _, products = self.sub_models(sums, self.log_ratio(t[0]))
+        return log_p, products
+
+    def draw_between(self, sums: SeriesSums, nodes: Array, tables: tuple[Array, Array], t: Array, key: Array) -> dict[str, Array]:
+        """`draw_sites` at a point between evenly spaced (N,) nodes, from their tables by cubic interpolation."""
+        place = (t[0] - nodes[0]) / (nodes[1] - nodes[0])
+        k = jnp.clip(jnp.floor(place).astype(int), 1, nodes.shape[0] - 3)
+        u = place - k
+        weights = jnp.stack(
+            [-u * (u - 1) * (u - 2) / 6, (u + 1) * (u - 1) * (u - 2) / 2, -(u + 1) * u * (u - 2) / 2, (u + 1) * u * (u - 1) / 6]
+        )
+        log_p, products = (jnp.tensordot(weights, jax.lax.dynamic_slice_in_dim(v, k - 1, 4), 1) for v in tables)
+        return self._draw(sums, self.log_ratio(t[0]), log_p, products, key)
+
+    def _draw(self, sums: SeriesSums, log_q: Array, log_p: Array, products: Array, key: Array) -> dict[str, Array]:
+        p = self.candidates
+        rows = sums.observed.shape[0]
+        keys = jax.random.split(key)
+        uniform = jax.random.uniform(keys[0], (2,), products.dtype)
+        normal = jax.random.normal(keys[1], (p + 1 + rows,), products.dtype)
+        taken = jnp.ones(p)
+        if self.selection:
+            taken = jnp.asarray(members(p), float)[pick(log_p, uniform[0])]
+        chol = jnp.linalg.cholesky(taken[:, None] * taken * products[:p, :p] + jnp.diag(1 - taken)) if p else jnp.zeros((0, 0))
+        right = solve_triangular(chol, taken[:, None] * products[:p, p:], lower=True) if p else jnp.zeros((0, 2))
+        rest = products[p:, p:] - right.T @ right
+        precision = self._draw_precision(sums, log_q, rest, uniform[1])
         sigma = 1 / jnp.sqrt(precision)
-        products = products.at[p, p].add(1 / (precision * sums.first_sd[0] ** 2))
-        taken = jnp.asarray(members(p), float)[g] if self.selection else jnp.ones(p)
-        coefficients = draw_coefficients(products, jnp.append(taken, 1.0), sigma, keys[2])
-        beta, first = coefficients[:p], coefficients[p]
+        noise = sigma * normal[: p + 1]
+        own = rest[0, 0] + 1 / (precision * sums.first_sd[0] ** 2)
+        first = rest[0, 1] / own + noise[p] / jnp.sqrt(own)
         sites = {"sigma": sigma, "sigma_level": sigma * jnp.exp(log_q / 2)}
         sites |= {"include": taken} if self.selection else {}
-        sites |= {"beta": beta} if p else {}
-        resid = (sums.columns[:, p] - sums.columns[:, :p] @ beta - first) / sigma
-        paths = draw_states(self._space(sums, log_q, resid.shape[0]), resid, sums.observed, keys[3])
-        return sites | contributions((self.part,), sums, first + sigma * paths)
+        resid = sums.columns[: self.span, p] - first
+        if p:
+            w = right[:, 1] - right[:, 0] * first + noise[:p]
+            sites["beta"] = taken * solve_triangular(chol, w, lower=True, trans="T")
+            resid = resid - sums.columns[: self.span, :p] @ sites["beta"]
+        path = draw_level(resid / sigma, sums.observed[: self.span], jnp.exp(log_q), normal[p + 1 :])
+        return sites | {self.part.name: sums.first + first + sigma * path}
 
     def _space(self, sums: SeriesSums, log_q: Array, rows: int) -> Space:
         """The level from 0, in units of σ²."""
@@ -139,7 +176,7 @@ class OneRatio:
         return self._shape(sums) * log_precision - 0.5 * precision * fit - 0.5 * jnp.log1p(c * precision * s2)
 
     def _interval(self, sums: SeriesSums, log_q: Array, rest: Array) -> tuple[Array, Array]:
-        """(...,) ends in log λ between which the integrand lies, to e^(−40)."""
+        """(...,) ends in log λ between which the integrand lies, all but e^(−24) of it."""
         shape = self._shape(sums)
         c, b, a = rest[..., 0, 0], rest[..., 0, 1], rest[..., 1, 1]
         rate = (a - b**2 / c + self.sigma.ss + self.sigma_level.ss * jnp.exp(-log_q)) / 2
@@ -148,7 +185,7 @@ class OneRatio:
         low = jnp.maximum(center - WIDTH * sd, limit)
         # Beyond a limit above the mode, the integrand falls at this rate at least.
         fall = jnp.maximum(rate * jnp.exp(low) - shape, 1e-3)
-        high = jnp.where(limit > center, low + jnp.minimum(WIDTH * sd, 40 / fall), center + WIDTH * sd)
+        high = jnp.where(limit > center, low + jnp.minimum(WIDTH * sd, 30 / fall), center + WIDTH * sd)
         return low, high
 
     def _over_precision(self, sums: SeriesSums, log_q: Array, rest: Array) -> Array:
@@ -157,14 +194,14 @@ class OneRatio:
         weight = jnp.log((high - low)[..., None] / 2 * GAUSS[1])
         return logsumexp(self._log_integrand(sums, log_q, rest, x) + weight, -1)
 
-    def _draw_precision(self, sums: SeriesSums, log_q: Array, rest: Array, key: Array) -> Array:
+    def _draw_precision(self, sums: SeriesSums, log_q: Array, rest: Array, uniform: Array) -> Array:
         """λ of one (2, 2) block, by the integral of its density between the ends, linear within cells."""
         low, high = self._interval(sums, log_q, rest)
         x = jnp.linspace(low, high, CELLS + 1)
         log_f = self._log_integrand(sums, log_q, rest, x)
         f = jnp.exp(log_f - jnp.max(log_f))
         mass = jnp.concatenate([jnp.zeros(1), jnp.cumsum((f[1:] + f[:-1]) / 2)])
-        u = jax.random.uniform(key, (), f.dtype) * mass[-1]
+        u = uniform * mass[-1]
         k = jnp.clip(jnp.searchsorted(mass, u, side="right") - 1, 0, CELLS - 1)
         f0, slope, left = f[k], f[k + 1] - f[k], u - mass[k]
         share = 2 * left / jnp.maximum(f0 + jnp.sqrt(jnp.maximum(f0**2 + 2 * slope * left, 0.0)), 1e-300)

@@ -108,7 +108,12 @@ class StateSpace:
         """What is integrated out, in words."""
         return f"{self.columns} columns integrated out"
 
-    def width(self, sums: Any) -> int:
+    def matrices(self, sums: Any) -> int:
+        """None to speak of: a filter runs along the series, and points are best side by side."""
+        return 0
+
+    @property
+    def width(self) -> int:
         """Numbers a draw holds: paths of states, gains and shocks."""
         return 8 * self.span * (sum(p.size for p in self.parts) + self.ar1) + 4 ** (self.candidates * self.selection)
 
@@ -145,13 +150,14 @@ class StateSpace:
         """θ, γ, β and the path of every part over all rows, the post-period ahead included."""
         theta = self.theta(t)
         keys = jax.random.split(key, 3)
+        p = self.candidates
         log_p, products = self.sub_models(sums, theta)
         sites = dict(theta)
         mean = jnp.zeros(sums.observed.shape)
-        if self.candidates:
-            taken = jnp.ones(self.candidates)
+        if p:
+            taken = jnp.ones(p)
             if self.selection:
-                taken = jnp.asarray(members(self.candidates), float)[jax.random.categorical(keys[0], log_p)]
+                taken = jnp.asarray(members(p), float)[pick(log_p, jax.random.uniform(keys[0], (), products.dtype))]
                 sites["include"] = taken
             sites["beta"] = draw_coefficients(products, taken, theta["sigma"], keys[1])
             mean = sums.columns[:, :-1] @ sites["beta"]
@@ -195,7 +201,13 @@ class StateSpace:
         return ratio**2 * jnp.eye(self.candidates), self.candidates * jnp.log(ratio) * jnp.ones(1)
 
 
-def draw_coefficients(products: Array, taken: Array, sigma: Array, key: Array, shift: Array | None = None) -> Array:
+def pick(log_p: Array, uniform: Array) -> Array:
+    """Index drawn with probabilities proportional to exp(log_p), by inversion."""
+    mass = jnp.cumsum(jnp.exp(log_p - jnp.max(log_p)))
+    return jnp.clip(jnp.searchsorted(mass, uniform * mass[-1], side="right"), 0, mass.shape[0] - 1)
+
+
+def draw_coefficients(products: Array, taken: Array, sigma: Array, key: Array) -> Array:
     """(p,) one draw of β, 0 where not taken in.
 
     Parameters

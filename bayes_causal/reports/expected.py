@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from bayes_causal.reports import numbers
+from bayes_causal.reports import numbers, text
 from bayes_causal.reports.content import RunContent
 from bayes_causal.reports.numbers import number
 from bayes_causal.reports.timeline import Timeline, timeline
@@ -107,13 +107,24 @@ def summary(content: RunContent) -> dict[str, Any] | None:
         places = numbers.decimals(row["std_error"], row["value"])
         said = [number(observed, places), _with_ends(*_expected(observed, row), places)]
         body.append([what, *said, _with_ends(row["value"], row["lower"], row["upper"], places)])
-    if "relative" in rows and rows["relative"]["value"] is not None:
-        share = rows["relative"]
-        places = numbers.decimals(100 * share["std_error"], 100 * share["value"])
-        ends = [number(100 * share[k], places, signed=True) + "%" for k in ("value", "lower", "upper")]
-        body.append(["In per cent", "", "", f"{ends[0]} ({ends[1]} to {ends[2]})"])
+    body += _in_per_cent(content, rows)
     head = ["Post-period", "Observed", "Expected without it", "Difference"]
     return {"head": head, "body": body, "left": 1}
+
+
+def _in_per_cent(content: RunContent, rows: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
+    """The difference as a share of the expectation; of an outcome that is a logarithm, the change of what it is the logarithm "
+    "of.
+    """
+    change = text.relative_change(rows["att"])
+    if change is not None:
+        return [["In per cent, about", "", "", f"{change[0]} ({change[1]} to {change[2]})"]]
+    share = rows.get("relative")
+    if share is None:
+        return []
+    places = numbers.decimals(100 * share["std_error"], 100 * share["value"])
+    value, low, high = (number(100 * share[k], places, signed=True) + "%" for k in ("value", "lower", "upper"))
+    return [["In per cent", "", "", f"{value} ({low} to {high})"]]
 
 
 def words(content: RunContent) -> list[str]:

@@ -16,6 +16,9 @@ METHODS = {
     "callaway_santanna": "Callaway–Sant’Anna",
     "sun_abraham": "Sun–Abraham",
     "did2s": "Two-stage DiD (Gardner)",
+    "ols_pre_period": "Least squares, pre-period",
+    "unobserved_components": "Unobserved components",
+    "arima": "ARIMA regression",
 }
 
 WEIGHTS = {
@@ -40,6 +43,22 @@ WEIGHTS = {
     "did2s": (
         "fits unit and period effects on untreated cells only and averages what is left over the treated cells: the weights of "
         "the headline, without pooling or prior (arXiv:2207.05943)"
+    ),
+    "structural_time_series": (
+        "counts every observed date of the post-period equally; the expectation carries the level, the seasons and the controls "
+        "forward, and its interval grows with the horizon as the level did before"
+    ),
+    "ols_pre_period": (
+        "takes the level to stand still and the relation to the controls to be known from the pre-period; where the level "
+        "drifts, its interval is too narrow"
+    ),
+    "unobserved_components": (
+        "is a structural time series by maximum likelihood: no prior holds the drift of the level, which is estimated at zero "
+        "often, and its uncertainty is left out"
+    ),
+    "arima": (
+        "lets errors persist, or drift where a unit root test does not reject it; the orders are chosen on the pre-period and "
+        "then taken as known"
     ),
 }
 
@@ -93,6 +112,18 @@ EQUATIONS: dict[str, tuple[tuple[str, ...], tuple[tuple[str, str], ...]]] = {
             ("ρ, σ", "persistence and size of the errors; ρ is 0 with iid errors"),
         ),
     ),
+    "structural_time_series": (
+        (
+            "y_t = μ_t + s_t + x_t′β + ε_t   before the intervention; after it, the same without the outcome",
+            "μ_t = μ_t−1 + η_t,   ε_t = ρ ε_t−1 + v_t",
+        ),
+        (
+            ("μ_t", "the level, which wanders; with a slope of its own under local_linear_trend"),
+            ("s_t", "the seasons, if any, which change slowly"),
+            ("x_t", "the controls; β is exactly zero for those that the data do not ask for (spike and slab)"),
+            ("ρ, v_t", "persistence of what is left, and its news; ρ is 0 under R's priors"),
+        ),
+    ),
 }
 
 # The outcome of families that are not normal: its line, and what its symbols mean.
@@ -136,6 +167,17 @@ OPTIONS = {
     ("unit_slopes", "False"): "units of one group respond alike",
     ("time_effects", "fixed"): "period effects are as good as fixed",
     ("time_effects", "random_walk"): "period effects follow a random walk",
+    ("level", "local_level"): "the level is a random walk",
+    ("level", "local_linear_trend"): "the level is a random walk with a slope that wanders too",
+    ("regression", "spike_slab"): "each control is in the model or not, with a probability that the data revise",
+    ("regression", "ridge"): "every control is in the model, its coefficient pulled towards zero",
+    ("prior_set", "calibrated"): "priors under which intervals cover null series at their level",
+    (
+        "prior_set",
+        "causalimpact",
+    ): "the defaults of R's CausalImpact, for comparison: too narrow where levels move or errors persist",
+    ("ar", "1"): "what is left is correlated from date to date",
+    ("ar", "0"): "what is left is independent from date to date",
 }
 
 _NUTS = "The No-U-Turn sampler walks through all parameters at once; R-hat and effective sample sizes say whether it arrived. "

@@ -20,7 +20,13 @@ _SHARE_OF = {"cumulative": " in total over the post period", "relative": " of wh
 SHIFT_NOTE = (
     "No per cent figure is given: the check log_shift found that the effect depends on the constant added before the logarithm."
 )
-DESIGN = ("pretrend", "placebo_time", "selection", "control_drift")  # checks of what lets a difference be called an effect
+DESIGN = (
+    "pretrend",
+    "placebo_time",
+    "selection",
+    "control_drift",
+    "false_alarms",
+)  # checks of what lets a difference be called an effect
 _AVERAGE = {"late": " on average among compliers", "regime_effect": " per unit of the shock", "cate": ""}
 
 

@@ -31,6 +31,9 @@ checks: default                # default | none | a list of names
 output: runs/study             # relative to this file
 """
 
+SHOWN = {"seasonal": "a list, as [{period: 12}] for months or [{period: 7}, {period: 52, duration: 7}] for days"}
+"""What options that are no words look like."""
+
 
 def template(model: str) -> str:
     """A study file for a model that is valid as it stands.
@@ -61,7 +64,7 @@ def _options(entry: ModelEntry) -> str:
                 )
             )
         else:
-            lines.append(_commented(f"    {option}: {_yaml(default)}", said))
+            lines.append(_commented(f"    {option}: {_yaml(default)}", said or SHOWN.get(option, "")))
     if len(lines) > 1 and all(line.lstrip().startswith("#") for line in lines[1:]):
         lines[0] = "  options: {}"
     return "\n".join(lines) + "\n"

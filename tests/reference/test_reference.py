@@ -23,12 +23,10 @@ from typing import Any
 import pytest
 import xarray as xr
 import yaml
-from pyarrow.csv import read_csv
 
 from bayes_causal import baselines
 from bayes_causal.baselines.catalogue import BASELINES
-from bayes_causal.data.load import load_panel
-from bayes_causal.data.time_series import TimeSeries
+from bayes_causal.data.load import load_data
 from bayes_causal.estimates import Estimand, Estimate
 
 TABLES = {name: getattr(baselines, name) for name in ("att_gt", "bacon_summary", "twfe_weights")}
@@ -73,10 +71,7 @@ def test_published(
 
 @cache
 def _container(data: str, folder: str) -> Any:
-    keys = json.loads(data)
-    if keys["kind"] == "panel":
-        return load_panel(keys, folder)[0]
-    return TimeSeries.from_frame(read_csv(Path(folder, keys.pop("source"))), **{k: v for k, v in keys.items() if k != "kind"})
+    return load_data(json.loads(data), folder)[0]
 
 
 @cache

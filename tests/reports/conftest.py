@@ -11,6 +11,7 @@ import pytest
 import xarray as xr
 
 from bayes_causal.checks.base import Check
+from bayes_causal.data.kinds import KINDS
 from bayes_causal.estimates import Estimand, Estimate, from_draws, from_normal, not_applicable
 from bayes_causal.reports import tables, text
 from bayes_causal.reports.content import RunContent
@@ -257,6 +258,72 @@ def build(
     )
 
 
+ROWS, START = 60, 42
+PATHS = ("chain", "draw", "time")
+
+
+def build_series(
+    *, unit: str = "sales", effect: float = -5.0, controls: int = 3, dates: bool = True, missing: int | None = 50
+) -> RunContent:
+    """A made-up run: random-walk level, controls, an effect from the 43rd of 60 dates on, the last two beyond its end."""
+    rng = np.random.default_rng(1)
+    months = np.arange("2019-01", "2024-01", dtype="datetime64[M]").astype("datetime64[ns]")
+    time = months if dates else np.arange(ROWS)
+    level = 100 + rng.normal(size=(CHAINS, DRAWS, ROWS)).cumsum(-1) * 0.1
+    x = rng.normal(3, 2, (ROWS, controls))
+    beta = np.linspace(1, 0, controls) + 0.05 * rng.normal(size=(CHAINS, DRAWS, controls))
+    counterfactual = level + (x - x[:START].mean(0)) @ beta[..., None].mean((0, 1))[:, 0] + rng.normal(size=level.shape)
+    position = np.arange(ROWS)
+    post = (position >= START) & (position < ROWS - 2)
+    outcome = counterfactual.mean((0, 1)) + effect * (position >= START) + 0.5 * rng.normal(size=ROWS)
+    if missing is not None:
+        outcome[missing] = np.nan
+    posterior: dict[str, Any] = {"counterfactual": (PATHS, counterfactual), "level": (PATHS, level)}
+    facts: dict[str, Any] = {"outcome": ("time", outcome), "pre": ("time", position < START), "post": ("time", post)}
+    coords: dict[str, Any] = {"time": time}
+    if controls:
+        posterior |= {"beta": (("chain", "draw", "control"), beta)}
+        chance = np.linspace(1, 0.1, controls)
+        posterior["inclusion"] = (("chain", "draw", "control"), (rng.random(beta.shape) < chance).astype(float))
+        facts["controls"] = (("time", "control"), x)
+        coords["control"] = [f"$x_{k}$ with a name that is far too long" for k in range(controls)]
+    return _series_content(xr.Dataset(posterior, coords), xr.Dataset(facts, coords), unit)
+
+
+def _series_content(posterior: xr.Dataset, facts: xr.Dataset, unit: str) -> RunContent:
+    used = facts["post"].values & np.isfinite(facts["outcome"].values)
+    gap = (facts["outcome"] - posterior["counterfactual"]).transpose(*PATHS).isel(time=used)
+    without = posterior["counterfactual"].isel(time=used)
+    answers = {"att": gap.mean("time"), "cumulative": gap.sum("time"), "relative": gap.sum("time") / without.sum("time")}
+    own = [from_draws(v, Estimand(k, "realised"), "structural_time_series", unit=unit) for k, v in answers.items()]
+    own.append(from_draws(gap, Estimand("att", "realised", "time"), "structural_time_series", unit=unit))
+    other = from_normal(float(own[0].value) + 1, 2.0, Estimand("att", "realised"), "ols_pre_period", unit=unit)
+    estimates = [*own, other]
+    found = [Check("convergence", True, "blocking", "The chains agree."), Check("control_drift", True, "warning", "None moved.")]
+    record = {"model": "structural_time_series", "options": {"level": "local_level", "ar": 1}, "priors": {}, "engine": {}}
+    record |= {"seed": 1, "versions": {}, "device": "cpu", "precision": "float64", "data_digest": "0", "seconds": {}}
+    tree = xr.DataTree.from_dict({"posterior": posterior, "constant_data": facts, "prior": posterior.isel(draw=slice(20))})
+    tree.attrs["bayes_causal"] = json.dumps(record)
+    kind = KINDS["time_series"]
+    study = {
+        "name": "shop",
+        "data": {"source": "a.csv", "kind": "time_series", "time": "month", "outcome": unit, "intervention": "2022-07-01"},
+        "model": {"name": "structural_time_series"},
+        "level": 0.9,
+    }
+    counts = {"rows_read": 60, "rows_kept": 60, "dates": 60, "pre_dates": 42, "post_dates": 16, "controls": 3}
+    rows, _ = tables.split_coefficients([row for e in estimates for row in e.rows()])
+    return RunContent(
+        study=study,
+        verdict=text.verdict(own[0].rows()[0], found, subject=kind.subject),
+        rows=rows,
+        comparison=tables.comparison(estimates, own[0]),
+        checks=found,
+        manifest={"study": study, "data": counts, "engine": {}, "seconds": {}},
+        tree=tree,
+    )
+
+
 @pytest.fixture
 def make() -> Callable[..., RunContent]:
     return build
@@ -265,3 +332,13 @@ def make() -> Callable[..., RunContent]:
 @pytest.fixture(scope="session")
 def content() -> RunContent:
     return build()
+
+
+@pytest.fixture(scope="session")
+def make_series() -> Callable[..., RunContent]:
+    return build_series
+
+
+@pytest.fixture(scope="session")
+def series_content() -> RunContent:
+    return build_series()

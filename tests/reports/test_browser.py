@@ -84,9 +84,9 @@ RUNS = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("width", "height"), [(1280, 900), (390, 844)])
-@pytest.mark.parametrize("run", RUNS)
-def test_nothing_is_cut_and_nothing_is_missing(make, run, width, height, tmp_path):
-    html, figures = render(make(**RUNS[run]))
+@pytest.mark.parametrize("run", [*RUNS, "series"])
+def test_nothing_is_cut_and_nothing_is_missing(make, make_series, run, width, height, tmp_path):
+    html, figures = render(make_series() if run == "series" else make(**RUNS[run]))
     seen, asked = look(html, width, height, tmp_path)
     assert seen["page"] <= seen["width"], seen
     assert width - 20 <= seen["width"] <= width

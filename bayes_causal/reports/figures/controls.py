@@ -17,11 +17,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 CAPTION = (
-    "Left, the probability that a control is part of the model, given the data. Right, what a move of one sd of the control in "
-    "the "
-    "pre-period does to the outcome, averaged over models with and without it. A control that is hardly in the model hardly "
-    "bears on "
-    "the answer; one that carries it should be beyond the reach of the intervention."
+    "Dots: what a move of one sd of the control (in the pre-period) does to the outcome, with its interval, averaged over models "
+    "with and without it. Bars, where the model chooses among controls: the probability that it takes the control in. A control "
+    "that is hardly in hardly bears on the answer; one that carries it should be beyond the reach of the intervention."
 )
 MOST = 25
 
@@ -49,6 +47,8 @@ def draw(content: RunContent) -> Figure | None:
 def alt(content: RunContent) -> str:
     """The figure in words."""
     posterior = content.dataset("posterior")
+    if "beta" not in posterior or "control" not in posterior["beta"].dims:
+        return ""
     order, included = _order(posterior)
     names = posterior["control"].values
     if included is None:

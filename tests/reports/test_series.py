@@ -1,0 +1,120 @@
+"""The report of a series: numbers that agree with the draws, three panels on dates, and words that claim no more than they "
+"may."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from bayes_causal.checks.base import Check
+from bayes_causal.reports import draws, expected, style, text
+from bayes_causal.reports.content import RunContent
+from bayes_causal.reports.figures import drawn
+from bayes_causal.reports.html import render
+from bayes_causal.reports.page import page
+
+CHAINS, DRAWS, ROWS, START = 4, 500, 60, 42  # of the made-up run
+Make = Callable[..., RunContent]
+
+
+def test_bands_are_those_of_the_draws(series_content: RunContent) -> None:
+    found = expected.expected(series_content)
+    assert found is not None
+    posterior, facts = series_content.dataset("posterior"), series_content.dataset("constant_data")
+    values = posterior["counterfactual"].values.reshape(-1, ROWS)
+    np.testing.assert_allclose(found.expected[0], values.mean(0))
+    np.testing.assert_allclose(found.expected[1], np.quantile(values, 0.05, axis=0))
+    np.testing.assert_allclose(found.effect[0], facts["outcome"].values - values.mean(0))
+    assert np.isnan(found.effect[0][50]) and np.isnan(found.total[0][START - 1]) and np.isnan(found.total[0][ROWS - 1])
+    last = found.stop
+    total = next(r for r in series_content.rows if r["estimand"] == "cumulative")
+    assert found.total[0][last] == pytest.approx(total["value"]) and found.total[1][last] == pytest.approx(
+        total["lower"], rel=1e-6
+    )
+    assert (found.start, found.stop) == (START, ROWS - 3)
+
+
+def test_draws_of_the_headline_come_from_the_counterfactual(series_content: RunContent) -> None:
+    values = draws.headline(series_content)
+    assert values is not None and values.shape == (CHAINS, DRAWS)
+    assert values.mean() == pytest.approx(series_content.headline["value"])
+    assert draws.headline(series_content, "prior") is not None
+    tampered = RunContent(
+        **{**vars(series_content), "rows": [dict(r) | {"std_error": 2 * r["std_error"]} for r in series_content.rows]}
+    )
+    assert draws.headline(tampered) is None, "draws that do not agree with the row are not drawn"
+
+
+def test_every_figure_of_a_series_is_drawn_and_none_of_a_panel(series_content: RunContent, make_series: Make) -> None:
+    names = [d.name for d, _ in drawn(series_content)]
+    assert names == ["effect", "counterfactual", "controls", "components", "methods", "chains"]
+    assert [d.name for d, _ in drawn(make_series(controls=0))] == ["effect", "counterfactual", "methods", "chains"]
+    for drawing, figure in drawn(series_content):
+        assert len(style.png(figure)) > 5_000 and len(drawing.alt(series_content)) > 40
+        assert "nan" not in drawing.alt(series_content)
+
+
+@pytest.mark.parametrize(
+    "options", [{"dates": False}, {"missing": None}, {"controls": 1}, {"effect": 0.0}, {"unit": "$a_b$ <x>"}]
+)
+def test_awkward_runs_are_drawn_all_the_same(options: dict[str, Any], make_series: Make) -> None:
+    html, figures = render(make_series(**options))
+    assert "counterfactual" in figures and "<x>" not in html.replace("&lt;x&gt;", "")
+
+
+def test_three_panels_share_an_axis_of_dates(series_content: RunContent) -> None:
+    figure = next(f for d, f in drawn(series_content) if d.name == "counterfactual")
+    style.png(figure)
+    assert len(figure.axes) == 3
+    top, middle, bottom = (axes.get_xlim() for axes in figure.axes)
+    assert top == middle == bottom
+    shown = [t.get_text() for t in figure.axes[2].get_xticklabels()]
+    assert any("20" in label for label in shown), shown
+
+
+def test_a_model_that_leaves_nothing_out_has_no_bars(make_series: Make) -> None:
+    full = make_series()
+    posterior = full.dataset("posterior").assign(inclusion=lambda d: xr.ones_like(d["inclusion"]))
+    always = RunContent(**{**vars(full), "tree": xr.DataTree.from_dict({"posterior": posterior})})
+    always.tree["constant_data"] = xr.DataTree(full.dataset("constant_data"))
+    figure = next(f for d, f in drawn(always) if d.name == "controls")
+    assert len(figure.axes) == 1
+
+
+def test_the_table_says_what_was_observed_expected_and_the_difference(series_content: RunContent, make_series: Make) -> None:
+    table = expected.summary(series_content)
+    assert table is not None
+    average, total, share = table["body"]
+    assert average[0] == "On average" and total[0] == "In total" and share[0] == "In per cent"
+    facts, head = series_content.dataset("constant_data"), series_content.headline
+    used = facts["post"].values & np.isfinite(facts["outcome"].values)
+    observed = float(facts["outcome"].values[used].mean())
+    assert float(average[1]) == pytest.approx(observed, abs=0.01)
+    assert average[2].startswith(f"{observed - head['value']:.2f}"[:5])
+    assert share[3].startswith("−4") or share[3].startswith("−5")
+    logged = expected.summary(make_series(unit="log_sales", effect=-0.2))
+    assert logged is not None and logged["body"][2][0] == "In per cent, about"
+
+
+def test_the_words_agree_with_the_numbers_and_say_what_they_leave_out(series_content: RunContent) -> None:
+    first, second, third = expected.words(series_content)
+    assert first.startswith("From 2022-07-01 to 2023-10-01 (15 dates), sales was")
+    assert "The difference is −" in first
+    assert "of 15 lie outside their own 90% band" in second and "of 42 before it" in second
+    assert "only under the assumptions" in third
+    assert series_content.verdict["sentence"].startswith("The intervention lowered sales by")
+    doubted = text.verdict(series_content.headline, [Check("control_drift", False, "warning", "x")], subject="The intervention")
+    assert doubted["sentence"].startswith("By this estimate, the intervention lowered")
+
+
+def test_the_page_has_the_sections_of_a_series(series_content: RunContent) -> None:
+    sections = page(series_content, ["series", "controls", "components", "effect"])["sections"]
+    assert list(sections)[:5] == ["verdict", "data", "series", "controls", "components"]
+    assert not {"raw-means", "event-time", "groups"} & set(sections)
+    html, _ = render(series_content)
+    assert "CausalImpact" in html and "deviation from expected trend" in html and 'aria-current="true"' in html
+    assert "Expected without it" in html and "dates before" in html
