@@ -52,8 +52,13 @@ def from_files(
             relation = relation if where is None else relation.filter(where)
             columns, found, how = _streamed(files, relation, where, declared)
             if found is None:
-                columns = source_columns(nw.from_native(relation), declared)
-                found, how = stream_sums(_sorted(connection, relation, columns), columns), SORTED
+                columns, how = source_columns(nw.from_native(relation), declared), SORTED
+                found = stream_sums(_sorted(connection, relation, columns), columns)
+        except (NotSortedError, NewLabelError) as error:
+            raise DataError(
+                f"the rows cannot be put in the order of '{declared.unit}' and '{declared.time}': are there values that are not "
+                "numbers (NaN) among them? Repair or drop these rows"
+            ) from error
         except duckdb.Error as error:
             raise DataError(f"the rows cannot be read: {str(error).strip().splitlines()[0]}", source=str(source)) from error
     return _source(*found, columns, declared, how)

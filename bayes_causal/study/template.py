@@ -26,6 +26,7 @@ data:
   # weights: weight            # precision weights
   # cluster: region            # what standard errors of the baselines are clustered by; the unit if left out
   # where: time < 100          # a row filter, as SQL
+  # in_memory: false           # stream Parquet that is larger than memory; left out, its size decides
 """
 REST = """\
 engine:

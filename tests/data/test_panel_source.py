@@ -230,6 +230,11 @@ def broken(frame: pd.DataFrame, what: str) -> pd.DataFrame:
         frame = pd.concat([frame, frame.iloc[[4, 8]]]).sort_values(["unit", "time"])
     elif what == "null":
         frame["treated"] = frame["treated"].astype("Int8").where(frame.index != 7)
+    elif what in ("null unit", "null time"):
+        frame[what[5:]] = frame[what[5:]].astype("Int64").where(frame.index != 11)
+    elif what == "null group":
+        at = frame.index[frame["treated"] == 1][0]
+        frame["campaign"] = frame["campaign"].astype("Int64").where(frame.index != at)
     elif what == "text":
         frame["y"] = frame["y"].astype(str)
     elif what == "never":
@@ -253,6 +258,9 @@ REFUSED = {
     ],
     "repeated": ["2 rows", "repeat a (unit, time) pair"],
     "null": ["treatment column 'treated' is missing in 1 row"],
+    "null unit": ["unit column 'unit' is missing in 1 row"],
+    "null time": ["time column 'time' is missing in 1 row"],
+    "null group": ["group column 'campaign' is missing in 1 row"],
     "text": ["outcome column 'y' holds String, not numbers"],
     "never": ["group column 'campaign' holds no value"],
     "always": ["there is no pre-period: none of the"],

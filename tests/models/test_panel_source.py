@@ -1,4 +1,4 @@
-"""The model of a source is the model of its rows: the same sums, draws, effects and likelihood; and what needs rows is refused."""
+"""The model of a source is the model of its rows: the same sums, draws, effects and likelihood; what needs rows is refused."""
 
 from __future__ import annotations
 
