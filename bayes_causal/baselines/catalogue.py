@@ -36,6 +36,8 @@ class BaselineEntry:
     packages : optional packages it needs, from the extra 'baselines'
     default : bool
         Part of ``baselines: default``.
+    sums : bool
+        Takes a `PanelSource` too.
     """
 
     name: str
@@ -48,6 +50,7 @@ class BaselineEntry:
     by: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()
     default: bool = True
+    sums: bool = False
 
     def load(self) -> Any:
         """The function."""
@@ -73,6 +76,7 @@ BASELINES: dict[str, BaselineEntry] = {
             ("att", "cumulative"),
             ("group",),
             ("pyfixest",),
+            sums=True,
         ),
         BaselineEntry(
             "event_study",
@@ -202,7 +206,7 @@ def _ask(
     alone: bool,
     level: float,
 ) -> list[Estimate]:
-    if isinstance(panel, PanelSource):
+    if isinstance(panel, PanelSource) and not entry.sums:
         reason = (
             f"{entry.name} needs the rows, and they are not in memory, only their sums over units of one path (data.in_memory)"
         )
@@ -225,7 +229,9 @@ def _ask(
     return answers
 
 
-def _answer(entry: BaselineEntry, panel: Panel, options: Mapping[str, Any], estimand: Estimand, level: float) -> Estimate:
+def _answer(
+    entry: BaselineEntry, panel: Panel | PanelSource, options: Mapping[str, Any], estimand: Estimand, level: float
+) -> Estimate:
     function = entry.load()
     kind = {"estimand": estimand.name} if "estimand" in signature(function).parameters else {}
     try:

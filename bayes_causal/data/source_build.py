@@ -21,7 +21,7 @@ from bayes_causal.data.faults import Faults
 from bayes_causal.data.panel import Panel
 from bayes_causal.data.panel_source import PanelSource
 from bayes_causal.data.paths import PathSums, decoded
-from bayes_causal.data.readers import parquet_files
+from bayes_causal.data.readers import parquet_files, silence
 from bayes_causal.data.source_columns import source_columns
 from bayes_causal.data.stream import Columns, NewLabelError, NotSortedError, stream_sums
 from bayes_causal.errors import DataError
@@ -45,7 +45,7 @@ def from_files(
 
     files = parquet_files(source, base=base)
     with tempfile.TemporaryDirectory(prefix="bayes-causal-") as folder, duckdb.connect() as connection:
-        connection.execute("set enable_progress_bar = false")
+        silence(connection)
         connection.execute(f"set temp_directory = '{folder}'")
         try:
             relation = connection.read_parquet([str(f) for f in files])
