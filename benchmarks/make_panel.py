@@ -4,7 +4,7 @@
 
 Half of the units are never treated; the others belong to groups with three dates of onset each. Units differ in level, treated
 ones by more; errors are AR(1) with ρ = 0.5 and innovations of sd 1. Rows are sorted by unit and time. The same arguments write
-the same rows. ``truth.json`` holds the effects.
+the same rows. ``_truth.json`` holds the effects.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def write_panel(folder: Path, rows: int, *, covariates: int = 0, late: float = 0
         on = columns["treated"] == 1
         total, cells, written = total + effect[columns["campaign"][on]].sum(), cells + int(on.sum()), written + table.num_rows
     truth = {"rows": written, "units": units, "att": total / cells, "group": dict(enumerate(effect[1:].tolist(), 1))}
-    (folder / "truth.json").write_text(json.dumps(truth))
+    (folder / "_truth.json").write_text(json.dumps(truth))
     return truth
 
 

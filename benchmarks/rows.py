@@ -64,7 +64,7 @@ def main() -> None:
 def in_own_process(folder: Path, rows: int, errors: str) -> dict[str, Any]:
     """The measurement of one size, from a fresh process; panels are written where they are not there yet."""
     for size in (SMALL, rows):
-        if not (folder / f"{size}" / "truth.json").exists():
+        if not (folder / f"{size}" / "_truth.json").exists():
             make = [
                 sys.executable,
                 str(Path(__file__).with_name("make_panel.py")),
@@ -106,7 +106,7 @@ def measure(folder: Path, errors: str, effect: str) -> dict[str, Any]:
 
     small = sums(folder.with_name(f"{SMALL}"))
     posterior(small)
-    truth = json.loads((folder / "truth.json").read_text())
+    truth = json.loads((folder / "_truth.json").read_text())
     with duckdb.connect() as connection:
         query = GROUP_BY.format(f"read_parquet('{folder}/*.parquet')")
         group_by, _ = least(lambda: connection.sql(query).fetchall())

@@ -40,6 +40,8 @@ class BaselineEntry:
     packages : optional packages it needs, from the extra 'baselines'
     default : bool
         Part of ``baselines: default``.
+    sums : bool
+        Takes a `PanelSource` too.
     """
 
     name: str
@@ -52,6 +54,7 @@ class BaselineEntry:
     by: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()
     default: bool = True
+    sums: bool = False
 
     def load(self) -> Any:
         """The function."""
@@ -78,6 +81,7 @@ BASELINES: dict[str, BaselineEntry] = {
             ("att", "cumulative"),
             ("group", "arm"),
             ("pyfixest",),
+            sums=True,
         ),
         BaselineEntry(
             "event_study",
@@ -236,7 +240,7 @@ def refused(entries: Sequence[tuple[str, Mapping[str, Any]]]) -> Iterator[str]:
 def _ask(
     entry: BaselineEntry, data: Data, options: Mapping[str, Any], asked: Sequence[Estimand], alone: bool, level: float
 ) -> list[Estimate]:
-    if isinstance(data, PanelSource):
+    if isinstance(data, PanelSource) and not entry.sums:
         reason = (
             f"{entry.name} needs the rows, and they are not in memory, only their sums over units of one path (data.in_memory)"
         )

@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from bayes_causal.baselines.few_clusters import jackknife, randomisation, wild_bootstrap
+from bayes_causal.baselines.from_sums import twfe_of_sums
 from bayes_causal.baselines.regression import COLLINEAR, FEW, Regression, RegressionFailed, regress
 from bayes_causal.baselines.within import cells
+from bayes_causal.data.panel_source import PanelSource
 from bayes_causal.errors import EstimandError, closest
 from bayes_causal.estimates import Estimand, Estimate, from_normal, not_applicable
 
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def twfe(
-    panel: Panel,
+    panel: Panel | PanelSource,
     *,
     by: Literal["group", "arm"] | None = None,
     estimand: Literal["att", "cumulative"] = "att",
@@ -41,6 +43,8 @@ def twfe(
 
     Parameters
     ----------
+    panel : Panel or PanelSource
+        From a source, errors are clustered by unit, and the arguments from `cluster` on are not read.
     by : {"group", "arm"}, optional
         What the panel calls its groups. One coefficient a group, all in one regression, nothing pooled: the effect of one
         more active cell of that group.
@@ -71,6 +75,8 @@ def twfe(
         pyfixest is not installed.
     """
     _refuse(panel, by, estimand)
+    if isinstance(panel, PanelSource):
+        return twfe_of_sums(panel, by=by, estimand=estimand, level=level)
     asked, treated = Estimand(estimand, by=by), panel.treated & panel.observed
     if not treated.any():
         return not_applicable(asked, "twfe", "no observed cell is treated", level=level, unit=panel.outcome_name)

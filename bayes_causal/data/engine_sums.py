@@ -83,8 +83,8 @@ def _survey(table: nw.LazyFrame[Any], columns: Columns) -> tuple[int, np.ndarray
         on = _number(columns.treatment)
         known = _seen(columns.treatment)
         asked |= {"treatment": (~known).cast(nw.Int64).sum(), "binary": (known & (on != 0) & (on != 1)).cast(nw.Int64).sum()}
-        if columns.group is not None:
-            asked |= {"group": ((on == 1) & nw.col(columns.group).is_null()).cast(nw.Int64).sum()}
+    if columns.group is not None:
+        asked |= {"group": (_treated(columns) & nw.col(columns.group).is_null()).cast(nw.Int64).sum()}
     answer = table.select(**asked).collect("pyarrow").to_native().to_pylist()[0]
     faults = Faults()
     for kind in ("unit", "time", "treatment", "group"):
@@ -120,12 +120,17 @@ def _by_unit(table: nw.LazyFrame[Any], columns: Columns, pivot: np.ndarray) -> n
 def _group(columns: Columns) -> Any:
     """Position of the active group, from 1; 0 on untreated rows."""
     group = _position(columns.group, columns.groups) if columns.group is not None and len(columns.groups) else nw.lit(1)
+    return nw.when(_treated(columns)).then(group).otherwise(0)
+
+
+def _treated(columns: Columns) -> Any:
+    """Whether a row is treated."""
     if columns.treatment is not None:
-        return nw.when(_number(columns.treatment) == 1).then(group).otherwise(0)
+        return _number(columns.treatment) == 1
     on = nw.lit(False)
     for cohort in columns.cohorts:
         on = on | ((nw.col(str(columns.cohort)) == _literal(cohort)) & (nw.col(columns.time) >= _literal(cohort)))
-    return nw.when(on).then(group).otherwise(0)
+    return on
 
 
 def _position(name: str | None, labels: np.ndarray) -> Any:

@@ -27,6 +27,7 @@ PANEL_TEMPLATE = """\
   # weights: weight            # precision weights
   # cluster: region            # what standard errors of the baselines are clustered by; the unit if left out
   # where: time < 100          # a row filter, as SQL
+  # in_memory: false           # stream Parquet that is larger than memory; left out, its size decides
 """
 SERIES_TEMPLATE = """\
   time: date                   # column of the date or period, at regular steps; left out, rows count from 0

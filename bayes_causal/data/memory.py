@@ -12,7 +12,7 @@ from bayes_causal.data.readers import parquet_files
 from bayes_causal.data.source_columns import NOT_HERE
 from bayes_causal.errors import DataError
 
-BYTES_A_ROW = 4_000
+BYTES_A_ROW = 5_000
 SHARE = 0.5
 ASSUMED = 8 * 2**30
 
@@ -21,7 +21,7 @@ def held_in_memory(keys: Mapping[str, Any], base: Path) -> tuple[bool, str]:
     """Whether the rows of a study's `data` are held in memory, and why.
 
     `in_memory` decides where it is true or false. Where it is left out, rows are held unless they are Parquet files whose number
-    of rows, at 4 kB for each (what a fit needs at its peak), is more than half of the machine's memory.
+    of rows, at 5 kB for each (what a fit needs at its peak), is more than half of the machine's memory.
     """
     asked = keys.get("in_memory")
     if asked is not None:
@@ -34,7 +34,7 @@ def held_in_memory(keys: Mapping[str, Any], base: Path) -> tuple[bool, str]:
     except DataError:
         return True, "only Parquet files are streamed"
     need, have = rows * BYTES_A_ROW, memory()
-    sizes = f"{rows:,} rows at 4 kB are {need / 2**30:.1f} GiB; half of this machine's memory is {SHARE * have / 2**30:.1f} GiB"
+    sizes = f"{rows:,} rows at 5 kB are {need / 2**30:.1f} GiB; half of this machine's memory is {SHARE * have / 2**30:.1f} GiB"
     if need <= SHARE * have:
         return True, sizes
     barred = [key for key in NOT_HERE if keys.get(key)]

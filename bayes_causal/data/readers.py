@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import hashlib
+import sys
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -218,7 +219,7 @@ def _relation(
     import duckdb
 
     connection = duckdb.connect()
-    connection.execute("set enable_progress_bar = false")
+    silence(connection)
     parts = []
     for shown, path in files:
         reader = "read_parquet(?)" if _format(path.name) == "parquet" else "read_csv_auto(?, sample_size=-1)"
@@ -231,6 +232,12 @@ def _relation(
                 f"file '{shown}' cannot be read as {path.suffix.lstrip('.')}: {_first_line(error)}", source=source
             ) from error
     return _stacked(parts, connection, files, source), connection
+
+
+def silence(connection: duckdb.DuckDBPyConnection) -> None:
+    """No progress bar on the terminal; in a notebook DuckDB refuses the setting where ipywidgets are missing, and shows none."""
+    if "ipykernel" not in sys.modules:
+        connection.execute("set enable_progress_bar = false")
 
 
 def _literal_path(path: Path) -> str:

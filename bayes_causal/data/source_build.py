@@ -21,7 +21,7 @@ from bayes_causal.data.faults import Faults
 from bayes_causal.data.panel import Panel
 from bayes_causal.data.panel_source import PanelSource
 from bayes_causal.data.paths import PathSums, decoded
-from bayes_causal.data.readers import parquet_files
+from bayes_causal.data.readers import parquet_files, silence
 from bayes_causal.data.source_columns import source_columns
 from bayes_causal.data.stream import Columns, NewLabelError, NotSortedError, stream_sums
 from bayes_causal.errors import DataError
@@ -45,15 +45,20 @@ def from_files(
 
     files = parquet_files(source, base=base)
     with tempfile.TemporaryDirectory(prefix="bayes-causal-") as folder, duckdb.connect() as connection:
-        connection.execute("set enable_progress_bar = false")
+        silence(connection)
         connection.execute(f"set temp_directory = '{folder}'")
         try:
             relation = connection.read_parquet([str(f) for f in files])
             relation = relation if where is None else relation.filter(where)
             columns, found, how = _streamed(files, relation, where, declared)
             if found is None:
-                columns = source_columns(nw.from_native(relation), declared)
-                found, how = stream_sums(_sorted(connection, relation, columns), columns), SORTED
+                columns, how = source_columns(nw.from_native(relation), declared), SORTED
+                found = stream_sums(_sorted(connection, relation, columns), columns)
+        except (NotSortedError, NewLabelError) as error:
+            raise DataError(
+                f"the rows cannot be put in the order of '{declared.unit}' and '{declared.time}': are there values that are not "
+                "numbers (NaN) among them? Repair or drop these rows"
+            ) from error
         except duckdb.Error as error:
             raise DataError(f"the rows cannot be read: {str(error).strip().splitlines()[0]}", source=str(source)) from error
     return _source(*found, columns, declared, how)

@@ -91,7 +91,7 @@ def stream_sums(batches: Iterable[pa.RecordBatch], columns: Columns, *, block: i
     cells, values = len(columns.times), len(columns.numbers)
     table = PathTable(cells + (columns.cohort is not None), cells, values)
     for found in _worked(whole_units(batches, columns.unit, block), columns):
-        if last is not None and not last < found.first_unit:
+        if last is not None and found.first_unit is not None and not last < found.first_unit:
             raise NotSortedError
         rows, last, pivot = rows + found.rows, found.last_unit, found.pivot
         faults.add(found.faults)
@@ -205,7 +205,7 @@ class _Block:
         ascending = pc.less(heads.slice(0, len(heads) - 1), heads.slice(1))
         if not pc.all(ascending, min_count=0).as_py() and not heads.null_count:
             raise NotSortedError
-        if not self.regular:
+        if not self.regular and (self.time >= 0).all():
             step = np.diff(self.time)
             step[self.starts[1:] - 1] = 1
             if (step < 0).any():
@@ -249,8 +249,10 @@ class _Block:
         if even and (values.reshape(-1, len(times)) == labels).all():
             return True
         self.time, known = positions(values, times)
-        if not known.all() and not self._column(self.columns.time).null_count:
+        absent = _absent(values)
+        if not (known | absent).all():
             raise NewLabelError
+        self._note("null time", self.columns.time, absent)
         return False
 
     def _seen(self) -> Any:
@@ -290,7 +292,7 @@ class _Block:
 
     def _note_groups(self, values: Any, unknown: np.ndarray) -> None:
         """Treated rows without a known group: missing ones are faults, others new labels."""
-        absent = np.asarray(values.is_null().to_numpy(zero_copy_only=False))
+        absent = np.asarray(values.is_null(nan_is_null=True).to_numpy(zero_copy_only=False))
         if (unknown & ~absent).any():
             raise NewLabelError
         self._note("null group", str(self.columns.group), unknown)
@@ -316,7 +318,7 @@ class _Block:
         self.cohort, known = label_positions(column, self.columns.cohorts)
         if not known.all():
             values = _plain(column)[~known]
-            never = np.isnat(values) if values.dtype.kind == "M" else ~np.isfinite(values) | (values == 0)
+            never = _absent(values) if values.dtype.kind == "M" else ~np.isfinite(values) | (values == 0)
             if not never.all():
                 raise NewLabelError
         self.cohort = self.cohort + 1
@@ -329,11 +331,9 @@ class _Block:
         return np.asarray(_plain(self._column(name)), float)
 
     def _note_nulls(self) -> None:
-        for role in ("unit", "time"):
-            name = getattr(self.columns, role)
-            column = self._column(name)
-            if column.null_count:
-                self._note(f"null {role}", name, np.asarray(column.is_null().to_numpy(zero_copy_only=False)))
+        unit = self._column(self.columns.unit)
+        if unit.null_count:
+            self._note("null unit", self.columns.unit, np.asarray(unit.is_null().to_numpy(zero_copy_only=False)))
 
     def _note(
         self, kind: str, name: str, bad: np.ndarray, values: np.ndarray | None = None, role: str = "", shift: int = 0
@@ -357,6 +357,13 @@ def _plain(column: Any) -> np.ndarray:
     elif pa.types.is_boolean(column.type) and column.null_count:
         column = column.cast(pa.int8())
     return np.asarray(column.to_numpy(zero_copy_only=False))
+
+
+def _absent(values: np.ndarray) -> np.ndarray:
+    """(n,) where a value is missing."""
+    if values.dtype.kind == "M":
+        return np.asarray(np.isnat(values))
+    return np.asarray(np.isnan(values)) if values.dtype.kind == "f" else np.zeros(values.size, bool)
 
 
 def label_positions(column: Any, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -15,11 +15,12 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from bayes_causal.data import paths, source_build, stream
+from bayes_causal.data import load, memory, paths, source_build, stream
 from bayes_causal.data.panel import Panel
 from bayes_causal.data.panel_source import PanelSource
 from bayes_causal.data.source_columns import source_columns
-from bayes_causal.errors import DataError
+from bayes_causal.errors import DataError, StudyError
+from bayes_causal.study.read import study_from
 
 KEYS: dict[str, Any] = {"unit": "unit", "time": "time", "outcome": "y", "treatment": "treated", "group": "campaign"}
 
@@ -230,6 +231,11 @@ def broken(frame: pd.DataFrame, what: str) -> pd.DataFrame:
         frame = pd.concat([frame, frame.iloc[[4, 8]]]).sort_values(["unit", "time"])
     elif what == "null":
         frame["treated"] = frame["treated"].astype("Int8").where(frame.index != 7)
+    elif what in ("null unit", "null time"):
+        frame[what[5:]] = frame[what[5:]].astype("Int64").where(frame.index != 11)
+    elif what == "null group":
+        at = frame.index[frame["treated"] == 1][0]
+        frame["campaign"] = frame["campaign"].astype("Int64").where(frame.index != at)
     elif what == "text":
         frame["y"] = frame["y"].astype(str)
     elif what == "never":
@@ -253,6 +259,9 @@ REFUSED = {
     ],
     "repeated": ["2 rows", "repeat a (unit, time) pair"],
     "null": ["treatment column 'treated' is missing in 1 row"],
+    "null unit": ["unit column 'unit' is missing in 1 row"],
+    "null time": ["time column 'time' is missing in 1 row"],
+    "null group": ["group column 'campaign' is missing in 1 row"],
     "text": ["outcome column 'y' holds String, not numbers"],
     "never": ["group column 'campaign' holds no value"],
     "always": ["there is no pre-period: none of the"],
@@ -303,3 +312,30 @@ def test_paths_that_are_no_fewer_than_units_are_refused(
     ):
         with pytest.raises(DataError, match="more than 20 distinct paths"):
             form()
+
+
+def test_rows_are_held_where_they_fit(
+    rng: np.random.Generator, parquet: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rule of a study without `in_memory`: 5 kB a row against half of the memory, Parquet only, and the reason said."""
+    file = parquet(rows(rng))
+    keys = KEYS | {"source": file.name}
+    held, why = load.load_data(keys, file.parent)
+    assert isinstance(held, Panel) and why.held.startswith("rows in memory: 360 rows at 5 kB")
+    monkeypatch.setattr(memory, "memory", lambda: 2**20)
+    source, why = load.load_data(keys | {"where": "unit < 280"}, file.parent)
+    assert isinstance(source, PanelSource) and why.held.startswith("sums over ")
+    assert (why.rows_read, why.rows_kept, why.dropped) == (360, 240, {"where: unit < 280": 120})
+    held, why = load.load_data(keys | {"weights": "x", "where": "x > 0"}, file.parent)
+    assert isinstance(held, Panel) and "`weights` needs them in memory" in why.held
+    assert isinstance(load.load_data(keys | {"in_memory": True}, file.parent)[0], Panel)
+
+
+def test_studies_say_what_a_stream_cannot_take() -> None:
+    study = {"data": {k: v for k, v in KEYS.items()} | {"source": "panel.csv", "weights": "w", "in_memory": False}}
+    with pytest.raises(StudyError) as caught:
+        study_from(study | {"model": {"name": "hierarchical_did"}, "engine": {"name": "nuts"}})
+    said = " ".join(caught.value.problems)
+    assert all(
+        words in said for words in ("'panel.csv' is no Parquet file", "data.weights is given", "engine 'nuts' needs the rows")
+    )

@@ -16,6 +16,7 @@ import polars as pl
 import pytest
 
 from bayes_causal.baselines.catalogue import run as run_baselines
+from bayes_causal.baselines.fixed_effects import twfe
 from bayes_causal.checks.catalogue import check
 from bayes_causal.data.panel import Panel
 from bayes_causal.data.panel_source import PanelSource
@@ -198,8 +199,23 @@ def test_what_needs_rows_is_refused_with_the_reason() -> None:
         NumpyroNuts().sample(model, seed=1)
     with pytest.raises(ValueError, match="no other outcome can stand in"):
         model.collapsed(np.zeros(3))
-    rows = run_baselines(model.panel, "default")
+    rows = [r for r in run_baselines(model.panel, "default") if r.method != "twfe"]
+    assert len(rows) == 5
     assert all("needs the rows" in r.extra["reason"] for r in rows)
+
+
+@pytest.mark.parametrize("kind", ["balanced", "holes"])
+@pytest.mark.parametrize("by", [None, "group"])
+def test_two_way_fixed_effects_of_sums_are_those_of_the_rows(kind: str, by: Any, needs: Callable[[str], Any]) -> None:
+    """pyfixest on the rows against path means and spread: coefficient, clustered error and degrees of freedom.
+
+    To 1e-7 for the errors: pyfixest removes fixed effects by iteration.
+    """
+    needs("pyfixest")
+    mine, theirs = (twfe(panel, by=by, vcov="CR1") for panel in reversed(both(kind)))
+    assert mine.value.values == pytest.approx(theirs.value.values, rel=1e-8)
+    assert mine.std_error.values == pytest.approx(theirs.std_error.values, rel=1e-7)
+    assert mine.lower.values == pytest.approx(theirs.lower.values, rel=1e-6)
 
 
 def test_masks_and_selections_are_those_of_the_rows() -> None:
