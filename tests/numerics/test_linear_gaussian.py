@@ -182,7 +182,8 @@ def test_marginal_density_with_random_walk_time_effects(errors: str, seed: int, 
     [
         ("plain", "constant", "iid", "classes"),
         ("plain", "event_time", "ar1", "classes"),
-        ("gaps", "group", "ar1", "unit"),
+        ("gaps", "group", "ar1", "classes"),
+        ("gaps+weights", "group", "ar1", "unit"),
         ("everything", "group", "iid", "unit"),
         ("everything", "event_time", "ar1", "unit"),
     ],
@@ -191,7 +192,7 @@ def test_marginal_density_with_slopes_of_units(
     kind: str, effect: str, errors: str, layout: str, seed: int, rng: np.random.Generator
 ) -> None:
     """An intercept and a slope a unit, in classes of units treated alike and unit by unit, with gaps, weights and overlaps."""
-    model = built(kind, seed, effect=effect, errors=errors, unit_slopes=True, units=120 if kind != "plain" else 16)
+    model = built(kind, seed, effect=effect, errors=errors, unit_slopes=True, units=120 if layout == "unit" else 16)
     assert model.collapsed().sums.by_unit == (layout == "unit")
     assert_dense(model, rng, spread=0.7)
 
