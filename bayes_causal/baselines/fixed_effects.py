@@ -129,7 +129,7 @@ def _few(
     }
 
 
-def _refuse(panel: Panel, by: str | None, estimand: str) -> None:
+def _refuse(panel: Panel | PanelSource, by: str | None, estimand: str) -> None:
     if by not in (None, panel.grouping):
         raise EstimandError(f"twfe answers overall and by {panel.grouping}, not by '{by}'{closest(str(by), [panel.grouping])}")
     if estimand not in ("att", "cumulative"):

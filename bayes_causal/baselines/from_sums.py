@@ -17,7 +17,7 @@ from bayes_causal.estimates import Estimand, Estimate, from_normal, not_applicab
 
 
 def twfe_of_sums(
-    source: PanelSource, *, by: Literal["group"] | None, estimand: Literal["att", "cumulative"], level: float
+    source: PanelSource, *, by: Literal["group", "arm"] | None, estimand: Literal["att", "cumulative"], level: float
 ) -> Estimate:
     """The estimate of `twfe`, errors clustered by unit (CR1); arguments as there.
 
