@@ -56,8 +56,6 @@ class Kind:
     container, reader, problems : str
         ``module:name`` inside `bayes_causal.data` of the container, of what reads a study's `data` into it, and of what is wrong
         with such keys before anything is read; empty where this version has none.
-    lazy : str
-        ``module:name`` of the container's sibling for data larger than memory, where there is one.
     attribute : str
         Where a model holds its data.
     subject : str
@@ -68,6 +66,8 @@ class Kind:
         Sections of the report between the data and the comparison, in order.
     template : str
         The commented keys of a new study file.
+    lazy : str
+        ``module:name`` of the container's sibling for data larger than memory, where there is one.
     """
 
     name: str
@@ -77,11 +77,11 @@ class Kind:
     reader: str = ""
     problems: str = ""
     attribute: str = ""
-    lazy: str = ""
     subject: str = "Treatment"
     counts: Mapping[str, str] = field(default_factory=dict)
     sections: tuple[str, ...] = ()
     template: str = ""
+    lazy: str = ""
 
     def load_container(self) -> Any:
         """The container's class."""
