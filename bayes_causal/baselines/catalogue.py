@@ -9,7 +9,7 @@ from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 from bayes_causal.data.kinds import kind_of
-from bayes_causal.data.panel_source import PanelSource
+from bayes_causal.data.panel_source import WITHOUT_ROWS, PanelSource
 from bayes_causal.errors import EstimandError, MissingExtraError, StudyError, closest
 from bayes_causal.estimates import Estimand, Estimate, not_applicable
 
@@ -241,9 +241,7 @@ def _ask(
     entry: BaselineEntry, data: Data, options: Mapping[str, Any], asked: Sequence[Estimand], alone: bool, level: float
 ) -> list[Estimate]:
     if isinstance(data, PanelSource) and not entry.sums:
-        reason = (
-            f"{entry.name} needs the rows, and they are not in memory, only their sums over units of one path (data.in_memory)"
-        )
+        reason = f"{entry.name} needs the rows: {WITHOUT_ROWS}"
         return [_none(data, entry.name, asked[0], reason, level)]
     if kind_of(data) != entry.kind:
         return [_none(data, entry.name, asked[0], f"{entry.name} takes data of kind '{entry.kind}'", level)]

@@ -19,6 +19,8 @@ import xarray as xr
 from bayes_causal.data.declare import Declaration
 from bayes_causal.data.panel import Panel
 
+WITHOUT_ROWS = "rows are not in memory, only their sums over units of one path (data.in_memory)"
+
 
 @dataclass(frozen=True, eq=False)
 class PanelSource:

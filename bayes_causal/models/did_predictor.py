@@ -15,7 +15,7 @@ from bayes_causal.models.did_effects import EffectStructure
 from bayes_causal.models.panel_design import PanelDesign
 
 if TYPE_CHECKING:
-    from bayes_causal.models.hierarchical_did import Priors
+    from bayes_causal.models.did_priors import Priors
 
 Arrays = Mapping[str, np.ndarray]
 

@@ -20,7 +20,7 @@ doi:10.2139/ssrn.3906345). AR(1) errors: Bertrand, Duflo & Mullainathan 2004, do
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -28,7 +28,7 @@ import numpy as np
 import xarray as xr
 
 from bayes_causal.data.panel import Panel
-from bayes_causal.data.panel_source import PanelSource
+from bayes_causal.data.panel_source import WITHOUT_ROWS, PanelSource
 from bayes_causal.errors import DataError, EstimandError, IdentificationError, closest
 from bayes_causal.estimates import Estimand
 from bayes_causal.models import did_answers, did_predictive, did_response, did_sampling
@@ -37,52 +37,13 @@ from bayes_causal.models.did_effects import STRUCTURES, ConstantEffect, EffectSt
 from bayes_causal.models.did_estimands import contraction, panel_summary, treated_mean, weights_without
 from bayes_causal.models.did_families import FAMILIES, Family, impossible
 from bayes_causal.models.did_predictor import Predictor
+from bayes_causal.models.did_priors import Priors
 from bayes_causal.models.did_slopes import loadings
 from bayes_causal.models.panel_design import PanelDesign, in_row_space, panel_design, within_gram
 from bayes_causal.models.path_design import path_design
 
 if TYPE_CHECKING:
     from bayes_causal.numerics.linear_gaussian import LinearGaussian
-
-WITHOUT_ROWS = "rows are not in memory, only their sums over units of one path (data.in_memory)"
-
-
-@dataclass(frozen=True)
-class Priors:
-    """Scales of the priors, on the outcome divided by the sd of its untreated cells.
-
-    Parameters
-    ----------
-    tau : sd of the (population mean, or onset) effect
-    omega : scale of the half-normal on the sd of effects between groups, or cohorts
-    cell : scale of the half-normals on the sd of effects between cohorts at one event time
-    step : scale of the half-normal on the step sd of the walks over event time
-    sigma, sigma_unit : scales of the half-normals on the innovation sd and on the sd between units
-    intercept, time : sds, as good as flat; families with a log or logit scale take a quarter of them
-    slope : sd of the coefficients of covariates and unit-level terms, per sd of the column
-    step_time : scale of the half-normal on the step sd of random-walk time effects
-    sigma_slope : scale of the half-normal on the sd of the effect between units
-    nu : mean of the Gamma(2, 2/nu) prior on the degrees of freedom of Student-t errors
-    dispersion : scale of the half-normal on κ, with which negative binomial counts have variance μ + κ² μ²
-    """
-
-    tau: float = 1.0
-    omega: float = 0.5
-    cell: float = 0.5
-    step: float = 0.5
-    sigma: float = 1.0
-    sigma_unit: float = 1.0
-    intercept: float = 10.0
-    time: float = 10.0
-    slope: float = 2.5
-    step_time: float = 0.5
-    sigma_slope: float = 0.5
-    nu: float = 20.0
-    dispersion: float = 1.0
-
-    def doubles(self) -> Priors:
-        """The same numbers as NumPy float64: PyTensor takes the logarithm of a Python float in float32."""
-        return Priors(**{f.name: np.float64(getattr(self, f.name)) for f in fields(self)})
 
 
 @dataclass(frozen=True, eq=False, init=False)

@@ -12,7 +12,7 @@ from bayes_causal.data.panel import Panel
 from bayes_causal.models.did_effects.structure import UNBOUNDED, Leads, Pairs, Sites, active_pairs, no_leads
 
 if TYPE_CHECKING:
-    from bayes_causal.models.hierarchical_did import Priors
+    from bayes_causal.models.did_priors import Priors
     from bayes_causal.numerics.linear_gaussian import Block, Hyper
 
 

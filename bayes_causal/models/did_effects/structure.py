@@ -11,7 +11,7 @@ import numpy as np
 from bayes_causal.data.panel import Panel
 
 if TYPE_CHECKING:
-    from bayes_causal.models.hierarchical_did import Priors
+    from bayes_causal.models.did_priors import Priors
     from bayes_causal.numerics.linear_gaussian import Block, Hyper
 
 Sites = Mapping[str, np.ndarray]

@@ -11,7 +11,7 @@ from bayes_causal.data.panel import Panel
 from bayes_causal.models.panel_design import PanelDesign
 
 if TYPE_CHECKING:
-    from bayes_causal.models.hierarchical_did import Priors
+    from bayes_causal.models.did_priors import Priors
 
 Parts = Mapping[str, Any]
 """One entry a linear predictor: "" the main one, others by the prefix of their sites."""

@@ -12,7 +12,7 @@ from bayes_causal.models.did_families.family import Named, Parts
 from bayes_causal.models.panel_design import PanelDesign
 
 if TYPE_CHECKING:
-    from bayes_causal.models.hierarchical_did import Priors
+    from bayes_causal.models.did_priors import Priors
 
 
 class Gaussian:

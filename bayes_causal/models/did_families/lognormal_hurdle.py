@@ -21,7 +21,7 @@ from bayes_causal.models.panel_design import PanelDesign, of_rows
 from bayes_causal.numerics import ar1
 
 if TYPE_CHECKING:
-    from bayes_causal.models.hierarchical_did import Priors
+    from bayes_causal.models.did_priors import Priors
 
 
 class LognormalHurdle:

@@ -14,7 +14,7 @@ from bayes_causal.models.panel_design import PanelDesign
 from bayes_causal.numerics.gauss_hermite import unit_log_likelihood
 
 if TYPE_CHECKING:
-    from bayes_causal.models.hierarchical_did import Priors
+    from bayes_causal.models.did_priors import Priors
 
 
 class Poisson:
