@@ -25,6 +25,7 @@ from bayes_causal.estimates import Estimand
 from bayes_causal.models import series_predictive
 from bayes_causal.models.base import Assumption
 from bayes_causal.models.series_design import SeriesDesign, series_design
+from bayes_causal.models.series_errors import Autoregressive, Independent, SeriesErrors
 from bayes_causal.models.series_options import refuse_options
 from bayes_causal.models.series_parts import Dynamic, LocalLevel, LocalLinearTrend, Seasonal, SeriesPart
 from bayes_causal.models.series_scales import Scale
@@ -178,6 +179,11 @@ class StructuralTimeSeries:
         return tuple(parts)
 
     @cached_property
+    def error_structure(self) -> SeriesErrors:
+        """How errors hang together."""
+        return Autoregressive() if self.ar else Independent()
+
+    @cached_property
     def sigma(self) -> SdPrior | None:
         """R's prior on σ; None where it is half-normal."""
         from bayes_causal.numerics.sd_prior import SdPrior
@@ -215,7 +221,7 @@ class StructuralTimeSeries:
         """The model in NumPyro."""
         import jax.numpy as jnp
         from numpyro import sample
-        from numpyro.distributions import Bernoulli, HalfNormal, MultivariateNormal, Normal, Uniform
+        from numpyro.distributions import Bernoulli, HalfNormal, MultivariateNormal, Normal
 
         from bayes_causal.models.truncated_sd import TruncatedSd
 
@@ -232,14 +238,7 @@ class StructuralTimeSeries:
             precision = p.slab * d.information * both / sigma**2
             beta = sample("beta", MultivariateNormal(jnp.zeros(q), precision_matrix=precision))
             mean = mean + d.candidates[: d.span] @ (taken * beta)
-        at = d.fitted_rows
-        y, expected, sd = d.y[at], mean[at], sigma
-        if self.ar:
-            rho = sample("rho", Uniform(-1.0, 1.0))
-            c = jnp.where(d.gap > 0, rho ** jnp.maximum(d.gap, 1), 0.0)
-            expected = expected + c * jnp.concatenate([jnp.zeros(1), (y - expected)[:-1]])
-            sd = sigma * jnp.sqrt((1 - c**2) / (1 - rho**2))
-        sample("y", Normal(expected, sd).to_event(1), obs=y)
+        self.error_structure.numpyro(mean, sigma, d)
 
     def pymc_model(self) -> Any:
         """The model in PyMC."""
@@ -262,14 +261,7 @@ class StructuralTimeSeries:
                 precision = p.slab * d.information * both / sigma**2
                 beta = pm.MvNormal("beta", pt.zeros(q), tau=precision, dims="candidate")
                 mean = mean + pt.dot(d.candidates[: d.span], taken * beta)
-            at = d.fitted_rows
-            y, expected, sd = d.y[at], mean[at], sigma
-            if self.ar:
-                rho = pm.Uniform("rho", np.float64(-1.0), np.float64(1.0))
-                c = pt.where(d.gap > 0, rho ** np.maximum(d.gap, 1), 0.0)
-                expected = expected + c * pt.concatenate([pt.zeros(1), (y - expected)[:-1]])
-                sd = sigma * pt.sqrt((1 - c**2) / (1 - rho**2))
-            pm.Normal("y", expected, sd, observed=y, dims="row")
+            self.error_structure.pymc(mean, sigma, d)
         return model
 
     def collapsed(self, outcome: np.ndarray | None = None) -> CollapsedForm:
@@ -297,7 +289,7 @@ class StructuralTimeSeries:
         hypers: list[Any] = [
             Hyper("sigma", "half_normal", self.priors.sigma) if self.sigma is None else SdHyper("sigma", self.sigma)
         ]
-        hypers += [Hyper("rho", "uniform")] if self.ar else []
+        hypers += self.error_structure.hypers()
         hypers += [scale.hyper() for part in self.parts for scale in part.scales]
         ridge = self.regression == "ridge"
         hypers += [Hyper("ridge", "half_normal", self.priors.ridge)] if ridge else []
@@ -315,7 +307,7 @@ class StructuralTimeSeries:
         paths = series_predictive.paths(self.parts, sites, d, rng)
         beta = series_predictive.coefficients(sites)
         expected = series_predictive.expected(paths, beta, d)
-        outcome = expected + series_predictive.errors(expected, sites, d, rng)
+        outcome = expected + self.error_structure.ahead(expected, sites, d, rng)
         named = {k: v * s for k, v in paths.items()}
         offset = beta[..., :1] if d.intercept and beta is not None else 0.0
         named["level"] = d.center + s * (paths["level"] + offset)
@@ -326,12 +318,12 @@ class StructuralTimeSeries:
             named["inclusion"] = np.asarray(taken, float)[..., int(d.intercept) :]
         relative = {scale.name: scale.relative for part in self.parts for scale in part.scales}
         named |= {k: sites[k] * (1.0 if is_ratio else s) for k, is_ratio in relative.items()}
-        named |= {k: sites[k] for k in ("rho", "ridge") if k in sites}
-        return named | {"sigma": sites["sigma"] * s}
+        named |= {k: sites[k] for k in ("ridge",) if k in sites}
+        return named | self.error_structure.named(sites) | {"sigma": sites["sigma"] * s}
 
     def top_level(self) -> tuple[str, ...]:
         """Sites with top-level priors on scales: what a prior sensitivity analysis scales."""
-        return ("sigma", "rho", "ridge", *(scale.name for part in self.parts for scale in part.scales))
+        return ("sigma", *self.error_structure.names, "ridge", *(scale.name for part in self.parts for scale in part.scales))
 
     def effect(self, posterior: xr.Dataset, estimand: Estimand) -> xr.DataArray:
         """Draws of an estimand, on the outcome that happened.
@@ -363,7 +355,7 @@ class StructuralTimeSeries:
         d = self.design
         paths = series_predictive.paths(self.parts, sites, d, rng)
         expected = series_predictive.expected(paths, series_predictive.coefficients(sites), d)[:, d.fitted_rows]
-        return d.center + d.scale * (expected + series_predictive.fresh_errors(sites, d, rng))
+        return d.center + d.scale * (expected + self.error_structure.anew(sites, d, rng))
 
     def observed(self) -> xr.DataArray:
         """(row,) the outcomes the model is fitted to, in natural units, with their dates."""
@@ -377,7 +369,7 @@ class StructuralTimeSeries:
 
     def log_likelihood(self, sites: Mapping[str, np.ndarray]) -> xr.DataArray:
         """(sample, row) log density of each fitted outcome given the states and the outcomes before it, standardised scale."""
-        value = series_predictive.log_likelihood(self.parts, sites, self.design)
+        value = series_predictive.log_likelihood(self, sites)
         return xr.DataArray(value, dims=("sample", "row"), name="y")
 
     @property
