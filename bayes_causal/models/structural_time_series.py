@@ -1,7 +1,8 @@
 """Structural time series: what an outcome would have been from an intervention on, had it gone on as before.
 
     y_t = μ_t + s_t + x_t'β + ε_t,   fitted to the pre-period only
-    μ: local level, or local linear trend;  s: seasons, several;  β: spike and slab, ridge;  wandering coefficients as an option
+    μ: local level, local linear trend, or semilocal trend;  s: seasons, several;  ε: independent, or autoregressive
+    β: spike and slab, ridge;  wandering coefficients as an option
 
 Two sets of priors. "calibrated": ε is AR(1) with innovation sd σ ~ HalfNormal, ρ ~ Uniform(−1, 1), and every other sd is a ratio
 to σ, half-normal. "causalimpact": R's defaults, ε independent, for comparison: they cover a null series far too seldom where the
@@ -24,11 +25,12 @@ from bayes_causal.data.time_series import TimeSeries
 from bayes_causal.estimates import Estimand
 from bayes_causal.models import series_predictive
 from bayes_causal.models.base import Assumption
+from bayes_causal.models.series_autoregression import HigherOrder
 from bayes_causal.models.series_design import SeriesDesign, series_design
 from bayes_causal.models.series_errors import Autoregressive, Independent, SeriesErrors
 from bayes_causal.models.series_options import refuse_options
-from bayes_causal.models.series_parts import Dynamic, LocalLevel, LocalLinearTrend, Seasonal, SeriesPart
-from bayes_causal.models.series_scales import Scale
+from bayes_causal.models.series_parts import Dynamic, LocalLevel, LocalLinearTrend, Seasonal, SemilocalTrend, SeriesPart
+from bayes_causal.models.series_scales import Persistence, Scale
 
 if TYPE_CHECKING:
     from bayes_causal.models.base import CollapsedForm
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
 
 NOISE_SEED = 20_150_101
 MOST_STEPS = 2**12
+NO_LIMIT = 1e6  # times the guess of an sd worth one observation: a probability of 1e-6 lies above
 
 
 @dataclass(frozen=True)
@@ -48,13 +51,15 @@ class Priors:
     level_ratio, trend_ratio, seasonal_ratio, dynamic_ratio : scales of the half-normals on the sds of the innovations of level,
         slope, seasons and wandering coefficients, relative to σ
     first_level : sd of the initial level around the first outcome
-    first_slope : sd of the initial slope, per period
+    first_slope : sd of the initial slope, per row
     first_season : sd of the initial seasonal effects
     slab : information of the slab, in observations
     slab_diagonal : share of the diagonal in it
     ridge : scale of the half-normal on the common sd of ridge coefficients, per sd of a control
     level_sd : guess of the level's sd under "causalimpact" (R's `prior.level.sd`), which uses no other of these but `slab`,
-        `slab_diagonal`
+        `slab_diagonal`; with wandering coefficients it is the guess of σ as well
+    slope_mean : sd of the slope of the long run under "semilocal", per row
+    slope_ar : sd of the normal, cut off at −1 and 1, on how much of a slope's deviation from it is left a row later
     """
 
     sigma: float = 1.0
@@ -69,6 +74,8 @@ class Priors:
     slab_diagonal: float = 0.5
     ridge: float = 1.0
     level_sd: float = 0.01
+    slope_mean: float = 0.1
+    slope_ar: float = 1.0
 
 
 @dataclass(frozen=True, eq=False, init=False)
@@ -78,17 +85,18 @@ class StructuralTimeSeries:
     Parameters
     ----------
     series : TimeSeries
-    level : {"local_level", "local_linear_trend"}
+    level : {"local_level", "local_linear_trend", "semilocal"}
+        A random walk; with a slope that is one too; with a slope that returns to a slope of the long run.
     seasonal : sequence of {"period": int, "duration": int}
         Seasons, and rows that each lasts (1 if left out).
-    ar : {0, 1}, optional
-        1: errors are AR(1), the default of the calibrated priors; 0: they are independent, as in R.
+    ar : int, optional
+        Lags that errors depend on. 1: errors are AR(1), the default of the calibrated priors; 0: they are independent, as in R.
     regression : {"spike_slab", "ridge", "none"}
         Of the outcome on the controls; "none" where there are none.
     expected_model_size : float
         Expected number of columns in the regression, the intercept counted under "causalimpact" as in R.
     dynamic : bool
-        Whether coefficients wander beside their constant parts.
+        Whether coefficients wander beside their constant parts; under "causalimpact" they wander and have none, as in R.
     errors : {"gaussian"}
     standardise : bool
         Whether controls are centred and scaled by the pre-period.
@@ -120,7 +128,7 @@ class StructuralTimeSeries:
         self,
         series: TimeSeries,
         *,
-        level: Literal["local_level", "local_linear_trend"] = "local_level",
+        level: Literal["local_level", "local_linear_trend", "semilocal"] = "local_level",
         seasonal: Sequence[Mapping[str, int]] = (),
         ar: int | None = None,
         regression: Literal["spike_slab", "ridge", "none"] = "spike_slab",
@@ -136,7 +144,7 @@ class StructuralTimeSeries:
             "level": level,
             "seasonal": seasonal,
             "ar": int(prior_set == "calibrated") if ar is None else ar,
-            "regression": regression if series.control_names else "none",
+            "regression": "none" if not series.control_names or (dynamic and prior_set == "causalimpact") else regression,
             "expected_model_size": expected_model_size,
             "dynamic": dynamic,
             "errors": errors,
@@ -153,14 +161,21 @@ class StructuralTimeSeries:
         """The same model on other data, or with some options changed: what refitting checks need."""
         names = ("level", "ar", "expected_model_size", "dynamic", "errors", "standardise", "prior_set", "priors", "regression")
         kept = {k: getattr(self, k) for k in names} | {"seasonal": [{"period": p, "duration": d} for p, d in self.seasonal]}
+        if self.dynamic and self.prior_set == "causalimpact":
+            del kept["regression"]
         return StructuralTimeSeries(series or self.series, **(kept | options))
 
     @cached_property
     def design(self) -> SeriesDesign:
         """Arrays on the standardised scale."""
-        used = self.series if self.regression != "none" else self.series.select_controls(())
-        intercept = self.prior_set == "causalimpact" and self.regression == "spike_slab"
-        return series_design(used, intercept=intercept, diagonal=self.priors.slab_diagonal, standardise=self.standardise)
+        used = self.series if self.regression != "none" or self.dynamic else self.series.select_controls(())
+        return series_design(
+            used,
+            regression=self.regression != "none",
+            intercept=self.prior_set == "causalimpact" and self.regression == "spike_slab",
+            diagonal=self.priors.slab_diagonal,
+            standardise=self.standardise,
+        )
 
     @cached_property
     def parts(self) -> tuple[SeriesPart, ...]:
@@ -168,19 +183,26 @@ class StructuralTimeSeries:
         p = self.priors
         if self.level == "local_level":
             parts: list[SeriesPart] = [LocalLevel(self._scale("level", p.level_ratio, 32.0), self._first(p.first_level))]
-        else:
+        elif self.level == "local_linear_trend":
             scales = self._scale("level", p.level_ratio, 32.0), self._scale("trend", p.trend_ratio, 0.01)
             parts = [LocalLinearTrend(*scales, self._first(p.first_level), self._first(p.first_slope))]
+        else:
+            scales = self._scale("level", p.level_ratio, 0.01), self._scale("trend", p.trend_ratio, 0.01)
+            phi = Persistence("slope_ar", self._first(p.slope_ar))
+            first = self._first(p.first_level), self._first(p.first_slope), self._first(p.slope_mean)
+            parts = [SemilocalTrend(*scales, phi, *first)]
         for period, duration in self.seasonal:
             name = f"seasonal_{period}" + (f"x{duration}" if duration > 1 else "")
             parts.append(Seasonal(self._scale(name, p.seasonal_ratio, 0.01), period, duration, self._first(p.first_season)))
         if self.dynamic:
-            parts.append(Dynamic(self._scale("dynamic", p.dynamic_ratio, 1.0), self.design.controls))
+            parts.append(self._dynamic())
         return tuple(parts)
 
     @cached_property
     def error_structure(self) -> SeriesErrors:
         """How errors hang together."""
+        if self.ar > 1:
+            return HigherOrder(self.ar)
         return Autoregressive() if self.ar else Independent()
 
     @cached_property
@@ -190,6 +212,8 @@ class StructuralTimeSeries:
 
         if self.prior_set == "calibrated":
             return None
+        if self.dynamic:
+            return SdPrior(self.priors.level_sd, 32.0, 0.1)
         return SdPrior(float(np.sqrt(0.2)), 50.0, 1.2) if self.regression != "none" else SdPrior(1.0, 0.01, 1.2)
 
     @property
@@ -207,15 +231,20 @@ class StructuralTimeSeries:
         """Labels of every dim."""
         d, time = self.design, self.series.dataset["time"].values
         coords: dict[str, Any] = {"time": time, "row": np.arange(d.fitted_rows.size), "step": np.arange(1, d.span)}
+        names = list(self.series.control_names)
+        if d.controls.shape[1]:
+            coords["control"] = names
         if d.candidates.shape[1]:
-            names = list(self.series.control_names)
-            coords |= {"control": names, "candidate": [*(["intercept"] if d.intercept else []), *names]}
+            coords["candidate"] = [*(["intercept"] if d.intercept else []), *names]
+        if self.ar > 1:
+            coords["lag"] = np.arange(1, self.ar + 1)
         return coords
 
     def dims(self) -> dict[str, tuple[str, ...]]:
         """Dims of reported quantities."""
         names: dict[str, tuple[str, ...]] = {p.name: ("time",) for p in self.parts}
-        return names | {"counterfactual": ("time",), "beta": ("control",), "inclusion": ("control",), "y": ("row",)}
+        of_controls = dict.fromkeys(("beta", "inclusion", "sigma_dynamic"), ("control",))
+        return names | of_controls | {"counterfactual": ("time",), "ar": ("lag",), "y": ("row",)}
 
     def numpyro_model(self) -> None:
         """The model in NumPyro."""
@@ -297,7 +326,7 @@ class StructuralTimeSeries:
         parts = tuple(p.part() for p in self.parts)
         p = self.design.candidates.shape[1]
         return StateSpace(
-            tuple(hypers), parts, p, self.selection, bool(self.ar), "ridge" if ridge else None, span, irregular, sums
+            tuple(hypers), parts, p, self.selection, int(self.ar), "ridge" if ridge else None, span, irregular, sums
         )
 
     def natural(self, sites: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -316,8 +345,8 @@ class StructuralTimeSeries:
             named["beta"] = beta[..., int(d.intercept) :] * s / d.control_scale
             taken = sites.get("include", np.ones_like(beta))
             named["inclusion"] = np.asarray(taken, float)[..., int(d.intercept) :]
-        relative = {scale.name: scale.relative for part in self.parts for scale in part.scales}
-        named |= {k: sites[k] * (1.0 if is_ratio else s) for k, is_ratio in relative.items()}
+        for part in self.parts:
+            named |= part.named(sites, s)
         named |= {k: sites[k] for k in ("ridge",) if k in sites}
         return named | self.error_structure.named(sites) | {"sigma": sites["sigma"] * s}
 
@@ -415,6 +444,17 @@ class StructuralTimeSeries:
             return Scale(f"{name}_ratio", float(ratio))
         guess = self.priors.level_sd if name == "level" else 0.01
         return Scale(f"sigma_{name}", SdPrior(float(guess), df, 1.0))
+
+    def _dynamic(self) -> Dynamic:
+        """Coefficients that wander: beside constant ones, or as in R, whose sds have no upper limit (here it is `NO_LIMIT`)."""
+        from bayes_causal.numerics.sd_prior import SdPrior
+
+        d = self.design
+        if self.prior_set == "calibrated":
+            return Dynamic((Scale("dynamic_ratio", float(self.priors.dynamic_ratio)),), d.controls, d.control_scale)
+        guesses = 0.01 / d.controls[self.series.pre | self.series.post].std(0, ddof=1)
+        scales = (Scale(f"sigma_dynamic_{k}", SdPrior(float(g), 1.0, NO_LIMIT * float(g))) for k, g in enumerate(guesses, 1))
+        return Dynamic(tuple(scales), d.controls, d.control_scale, 1.0)
 
     def _first(self, sd: float) -> float:
         """The sd of an initial state: R's is that of the outcome."""
