@@ -23,14 +23,13 @@ import xarray as xr
 
 from bayes_causal.data.time_series import TimeSeries
 from bayes_causal.estimates import Estimand
-from bayes_causal.models import series_predictive
+from bayes_causal.models import series_components, series_predictive
 from bayes_causal.models.base import Assumption
 from bayes_causal.models.series_autoregression import HigherOrder
 from bayes_causal.models.series_design import SeriesDesign, series_design
 from bayes_causal.models.series_errors import Autoregressive, Independent, SeriesErrors
 from bayes_causal.models.series_options import refuse_options
-from bayes_causal.models.series_parts import Dynamic, LocalLevel, LocalLinearTrend, Seasonal, SemilocalTrend, SeriesPart
-from bayes_causal.models.series_scales import Persistence, Scale
+from bayes_causal.models.series_parts import LocalLevel, SeriesPart
 
 if TYPE_CHECKING:
     from bayes_causal.models.base import CollapsedForm
@@ -38,7 +37,6 @@ if TYPE_CHECKING:
 
 NOISE_SEED = 20_150_101
 MOST_STEPS = 2**12
-NO_LIMIT = 1e6  # times the guess of an sd worth one observation: a probability of 1e-6 lies above
 
 
 @dataclass(frozen=True)
@@ -180,23 +178,7 @@ class StructuralTimeSeries:
     @cached_property
     def parts(self) -> tuple[SeriesPart, ...]:
         """The components, the level first."""
-        p = self.priors
-        if self.level == "local_level":
-            parts: list[SeriesPart] = [LocalLevel(self._scale("level", p.level_ratio, 32.0), self._first(p.first_level))]
-        elif self.level == "local_linear_trend":
-            scales = self._scale("level", p.level_ratio, 32.0), self._scale("trend", p.trend_ratio, 0.01)
-            parts = [LocalLinearTrend(*scales, self._first(p.first_level), self._first(p.first_slope))]
-        else:
-            scales = self._scale("level", p.level_ratio, 0.01), self._scale("trend", p.trend_ratio, 0.01)
-            phi = Persistence("slope_ar", self._first(p.slope_ar))
-            first = self._first(p.first_level), self._first(p.first_slope), self._first(p.slope_mean)
-            parts = [SemilocalTrend(*scales, phi, *first)]
-        for period, duration in self.seasonal:
-            name = f"seasonal_{period}" + (f"x{duration}" if duration > 1 else "")
-            parts.append(Seasonal(self._scale(name, p.seasonal_ratio, 0.01), period, duration, self._first(p.first_season)))
-        if self.dynamic:
-            parts.append(self._dynamic())
-        return tuple(parts)
+        return series_components.parts(self)
 
     @cached_property
     def error_structure(self) -> SeriesErrors:
@@ -435,30 +417,6 @@ class StructuralTimeSeries:
         kept = ["outcome", *(["controls"] if "controls" in data else [])]
         flags = {"pre": ("time", self.series.pre), "post": ("time", self.series.post)}
         return xr.Dataset({k: data[k] for k in kept}, attrs={}).assign(flags)
-
-    def _scale(self, name: str, ratio: float, df: float) -> Scale:
-        """The sd of a component's innovations under the set of priors chosen."""
-        from bayes_causal.numerics.sd_prior import SdPrior
-
-        if self.prior_set == "calibrated":
-            return Scale(f"{name}_ratio", float(ratio))
-        guess = self.priors.level_sd if name == "level" else 0.01
-        return Scale(f"sigma_{name}", SdPrior(float(guess), df, 1.0))
-
-    def _dynamic(self) -> Dynamic:
-        """Coefficients that wander: beside constant ones, or as in R, whose sds have no upper limit (here it is `NO_LIMIT`)."""
-        from bayes_causal.numerics.sd_prior import SdPrior
-
-        d = self.design
-        if self.prior_set == "calibrated":
-            return Dynamic((Scale("dynamic_ratio", float(self.priors.dynamic_ratio)),), d.controls, d.control_scale)
-        guesses = 0.01 / d.controls[self.series.pre | self.series.post].std(0, ddof=1)
-        scales = (Scale(f"sigma_dynamic_{k}", SdPrior(float(g), 1.0, NO_LIMIT * float(g))) for k, g in enumerate(guesses, 1))
-        return Dynamic(tuple(scales), d.controls, d.control_scale, 1.0)
-
-    def _first(self, sd: float) -> float:
-        """The sd of an initial state: R's is that of the outcome."""
-        return 1.0 if self.prior_set == "causalimpact" else float(sd)
 
     def _sums(self, outcome: np.ndarray | None) -> tuple[int, Any]:
         """Rows that hold all fitted ones, padded, and the data as the collapsed forms take them."""

@@ -14,6 +14,7 @@ from scipy import linalg, signal, stats
 import bayes_causal as bc
 from bayes_causal.checks.series_refit import Refit
 from bayes_causal.numerics.autoregression import coefficients
+from bayes_causal.numerics.sd_prior import SdPrior
 
 ROWS, ONSET = 40, 30
 PARTIAL, SIGMA = (0.6, -0.5), 0.8
@@ -75,6 +76,7 @@ def test_a_refit_leaves_nothing_of_a_control_that_wandered(options: dict[str, An
     built = model(rng, dynamic=True, **options)
     other = built.variant(series=built.series.select_controls(["b"]))
     form, alone = Refit(built, built.design.span, (0,)).collapsed(), other.collapsed()
+    assert form.signature() == built.collapsed().signature(), "a refit compiles anew"
     own = [k for k, h in enumerate(form.hypers) if h.name == "sigma_dynamic_1" and options.get("prior_set")]
     t = rng.standard_normal(len(form.hypers)) / 2
     with jax.enable_x64(True):
@@ -100,3 +102,14 @@ def test_what_is_reported_has_its_dims_and_units(rng: np.random.Generator) -> No
     assert posterior["sigma_dynamic"].dims == ("chain", "draw", "control") and "beta" not in posterior
     assert set(wandering.components(posterior)) == {"level", "dynamic"}
     assert (posterior["sigma"].values <= 0.1 * wandering.design.scale).all()
+
+
+def test_wandering_coefficients_have_the_priors_of_r(rng: np.random.Generator) -> None:
+    """On the standardised scale: d_j1 ~ N(0, 1); in natural units, sds guessed at .01 sd(y)/sd(x)."""
+    built = model(rng, prior_set="causalimpact", dynamic=True)
+    d, part, data = built.design, built.parts[-1], built.series.dataset
+    assert part.loading(ROWS) * part.first_sd == pytest.approx(d.controls, abs=1e-12)
+    guess = part.named({f"sigma_dynamic_{k}": np.array(0.01) for k in (1, 2)}, d.scale)["sigma_dynamic"]
+    sd_y = data["outcome"].values[d.fitted_rows].std(ddof=1)
+    assert guess == pytest.approx(0.01 * sd_y / data["controls"].values.std(0, ddof=1), rel=1e-12)
+    assert all(s.prior == SdPrior(0.01, 1.0, 1e4) for s in part.scales) and built.sigma == SdPrior(0.01, 32.0, 0.1)

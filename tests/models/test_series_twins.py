@@ -81,26 +81,30 @@ def test_twins_have_one_density(case: str, rng: np.random.Generator, needs: Any)
 def linear_map(model: StructuralTimeSeries, theta: dict[str, float], taken: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
     """(N, K) how fitted rows load on the twin's normal sites given θ and γ, and (N,) their mean: from the twin's paths.
 
-    The sites are standard normals but for the initial states and β, whose covariance is put in by its factor.
+    The sites are normals of sd 1 but for the initial states, whose sds are those the twin says, and β, whose covariance is put in
+    by its factor.
     """
     d = model.design
     full = {k: np.asarray(v) for k, v in theta.items()}
     shapes: dict[str, tuple[int, ...]] = {}
+    priors: dict[str, np.ndarray] = {}
 
     def collect() -> None:
         from numpyro.handlers import seed, trace
 
         sites = trace(seed(model.numpyro_model, 0)).get_trace()
         shapes.update({k: np.shape(s["value"]) for k, s in sites.items() if s["type"] == "sample" and k != "y"})
+        priors.update(
+            {k: np.asarray(_innermost(s["fn"]).scale) for k, s in sites.items() if k.endswith(("_first", "slope_mean"))}
+        )
 
     jax.eval_shape(collect)
     names = [k for k in shapes if k not in theta and k not in ("include", "beta")]
-    priors = {k: sd for p in model.parts for k, sd in _initial(p).items()}
     columns = []
     for name in names:
         for index in np.ndindex(*shapes[name]):
             sites = full | {k: np.zeros(shapes[k]) for k in names}
-            sites[name][index] = priors.get(name, 1.0)
+            sites[name][index] = np.broadcast_to(priors.get(name, 1.0), shapes[name])[index]
             paths = [p.path(sites, d.rows, np.random.default_rng(0)) for p in model.parts]
             columns.append(np.sum(paths, 0)[d.fitted_rows])
     loads = np.array(columns).T
@@ -115,11 +119,8 @@ def linear_map(model: StructuralTimeSeries, theta: dict[str, float], taken: np.n
     return loads, np.full(len(d.fitted_rows), d.first)
 
 
-def _initial(part: Any) -> dict[str, float]:
-    if part.name.startswith("seasonal"):
-        return {f"{part.name}_first": part.first_sd[0]}
-    names = {"level": ("level_first", "slope_first", "slope_mean"), "dynamic": ("dynamic_first",)}.get(part.name, ())
-    return dict(zip(names, part.first_sd, strict=False))
+def _innermost(distribution: Any) -> Any:
+    return _innermost(distribution.base_dist) if hasattr(distribution, "base_dist") else distribution
 
 
 def dense(model: StructuralTimeSeries, theta: dict[str, float], taken: np.ndarray | None) -> float:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class Dynamic:
     """Coefficients that wander: d_{j,t+1} = d_jt + η_jt.
 
-    From 0 and with one sd for all, beside the coefficients that stay; or, as in R, d_j1 ~ N(0, 1), each with an sd of its own,
+    From 0 and with one sd for all, beside the coefficients that stay; or, as in R, from a normal and each with an sd of its own,
     and nothing beside them.
 
     Parameters
@@ -27,19 +27,19 @@ class Dynamic:
     scales : of every η, one for all or one a control
     controls : (T, k)
     control_scale : (k,) units of each control
-    initial_sd : of every d_j1
+    initial_sd : (k,) of d_j1, or zeros
     """
 
     scales: tuple[Scale, ...]
     controls: np.ndarray
     control_scale: np.ndarray
-    initial_sd: float = 0.0
+    initial_sd: np.ndarray
     name: str = "dynamic"
 
     @property
     def first_sd(self) -> np.ndarray:
         """(k,)."""
-        return np.full(self.controls.shape[1], self.initial_sd)
+        return self.initial_sd
 
     def part(self) -> Part:
         """A state a control."""
@@ -66,7 +66,7 @@ class Dynamic:
 
         k = self.controls.shape[1]
         sd = jnp.stack([scale.numpyro(sigma) for scale in self.scales])
-        first = sample("dynamic_first", Normal(0.0, self.initial_sd).expand([k]).to_event(1)) if self.initial_sd else 0.0
+        first = sample("dynamic_first", Normal(0.0, self.initial_sd).to_event(1)) if self.initial_sd.any() else 0.0
         step = sample("dynamic_step", Normal(0.0, 1.0).expand([rows - 1, k]).to_event(2))
         walk = first + sd * jnp.concatenate([jnp.zeros((1, k)), jnp.cumsum(step, 0)])
         return jnp.sum(walk * self.controls[:rows], 1)
@@ -78,7 +78,7 @@ class Dynamic:
 
         k = self.controls.shape[1]
         sd = pt.stack([scale.pymc(sigma) for scale in self.scales])
-        first = pm.Normal("dynamic_first", 0.0, np.float64(self.initial_sd), dims="control") if self.initial_sd else 0.0
+        first = pm.Normal("dynamic_first", 0.0, self.initial_sd, dims="control") if self.initial_sd.any() else 0.0
         step = pm.Normal("dynamic_step", 0.0, 1.0, dims=("step", "control"))
         walk = first + sd * pt.concatenate([pt.zeros((1, k)), pt.cumsum(step, axis=0)])
         return pt.sum(walk * self.controls[:rows], axis=1)
@@ -95,5 +95,5 @@ class Dynamic:
         walk = np.cumsum(step, -2)
         walk = np.concatenate([np.zeros_like(walk[..., :1, :]), walk], -2)
         sd = np.stack([scale.sd(sites) for scale in self.scales], -1)
-        first = sites["dynamic_first"][..., None, :] if self.initial_sd else 0.0
+        first = sites["dynamic_first"][..., None, :] if self.initial_sd.any() else 0.0
         return np.asarray(((first + sd[..., None, :] * walk) * self.controls[:rows]).sum(-1))
