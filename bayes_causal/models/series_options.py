@@ -33,7 +33,7 @@ def refuse_options(options: Mapping[str, Any], regression: str, controls: int) -
             problems.append(f"{key} '{value}' does not exist{closest(str(value), valid)}")
     problems += _seasons(options["seasonal"]) + _counts(options)
     if options["prior_set"] == "causalimpact":
-        problems += _of_r(options)
+        problems += _of_r(options, regression if controls else "none")
     candidates = controls + (options["prior_set"] == "causalimpact")
     chosen = options["regression"] == "spike_slab" and options["expected_model_size"] < candidates
     if chosen and candidates > MOST_CANDIDATES:
@@ -69,11 +69,11 @@ def _counts(options: Mapping[str, Any]) -> list[str]:
     return wrong
 
 
-def _of_r(options: Mapping[str, Any]) -> list[str]:
+def _of_r(options: Mapping[str, Any], regression: str) -> list[str]:
     wrong = []
     if options["ar"]:
         wrong.append("prior_set 'causalimpact' has independent errors: leave ar out, or use prior_set='calibrated'")
-    if options["regression"] == "ridge":
+    if regression == "ridge":
         wrong.append("prior_set 'causalimpact' is spike and slab: leave regression out, or use prior_set='calibrated'")
     return wrong
 
@@ -81,10 +81,5 @@ def _of_r(options: Mapping[str, Any]) -> list[str]:
 def _dynamic(options: Mapping[str, Any], regression: str, controls: int) -> list[str]:
     if not controls:
         return ["dynamic coefficients need controls, and the series has none"]
-    if options["prior_set"] != "causalimpact":
-        beside = "dynamic coefficients wander beside constant ones, and regression 'none' has none: leave it out, or use 'ridge'"
-        return [beside] if regression == "none" else []
-    series = options["series"]
-    values = series.dataset["controls"].values[series.pre | series.post]
-    still = [n for n, sd in zip(series.control_names, values.std(0), strict=True) if not sd > 0]
-    return [f"R's dynamic coefficients need controls that change, and these do not: {', '.join(still)}"] if still else []
+    beside = "dynamic coefficients wander beside constant ones, and regression 'none' has none: leave it out, or use 'ridge'"
+    return [beside] if regression == "none" and options["prior_set"] != "causalimpact" else []

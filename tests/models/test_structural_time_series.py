@@ -95,7 +95,7 @@ def test_an_effect_parameter_is_refused_with_the_reason(rng: np.random.Generator
             "ar=60 needs more outcomes.*are 45.*expected_model_size",
         ),
         ({"regression": "horseshoe", "errors": "student_t"}, "horseshoe.*student_t"),
-        ({"level": "local", "prior_set": "r"}, "did you mean 'local_level'.*prior_set"),
+        ({"level": "local", "prior_set": "r"}, "did you mean .* 'local_level'.*prior_set"),
         ({"seasonal": [{"period": 1}], "ar": -1}, "period: 2 or more.*ar is a number of lags"),
         ({"seasonal": [{"period": 7}, {"period": 7}]}, "twice"),
         ({"prior_set": "causalimpact", "ar": 2, "dynamic": True, "regression": "ridge"}, "independent errors.*spike and slab"),
@@ -116,8 +116,6 @@ def test_too_many_controls_for_a_sum_over_sub_models_are_refused(rng: np.random.
     assert model(table, controls=names, prior_set="causalimpact", dynamic=True).regression == "none"
     with pytest.raises(ValueError, match=r"needs? controls"):
         model(table, controls=(), dynamic=True)
-    with pytest.raises(ValueError, match="controls that change, and these do not: a"):
-        model(table.assign(a=1.0), prior_set="causalimpact", dynamic=True)
 
 
 @pytest.mark.parametrize("case", ["calibrated", "R", "trend, seasons", "semilocal, two lags", "R, wandering"])
