@@ -88,7 +88,8 @@ class StructuralTimeSeries:
     seasonal : sequence of {"period": int, "duration": int}
         Seasons, and rows that each lasts (1 if left out).
     ar : int, optional
-        Lags that errors depend on. 1: errors are AR(1), the default of the calibrated priors; 0: they are independent, as in R.
+        Lags that errors depend on. 1: errors are AR(1), the default of the calibrated priors; 0: they are independent, as in R;
+        more: partial autocorrelations are uniform on (−1, 1), each by itself.
     regression : {"spike_slab", "ridge", "none"}
         Of the outcome on the controls; "none" where there are none.
     expected_model_size : float
