@@ -18,7 +18,7 @@ from bayes_causal.estimates import Estimand
 from bayes_causal.inference.collapsed import Collapsed
 from bayes_causal.inference.tree import dataset
 from bayes_causal.models.base import SeriesModel
-from bayes_causal.numerics.state_space import SeriesSums
+from bayes_causal.numerics.state_space import SeriesSums, StateSpace
 from bayes_causal.numerics.subsets import members
 
 ENGINE = Collapsed(draws=250, chains=4, starts=2, min_efficiency=0.05)
@@ -53,6 +53,9 @@ class Refit:
         if not isinstance(form.sums, SeriesSums):
             return form
         sums, out = form.sums, self.columns(form)
+        loading = np.array(sums.loading)
+        loading[:, self.wandering(form)] = 0.0
+        sums = sums._replace(loading=loading)
         if out.size:
             columns, slab = np.array(sums.columns), np.array(sums.slab)
             columns[:, out] = 0.0
@@ -65,8 +68,16 @@ class Refit:
 
     def columns(self, form: Any) -> np.ndarray:
         """Positions among the candidate columns of the controls left out; an intercept comes before the controls."""
+        if not form.candidates:
+            return np.empty(0, int)
         first = form.candidates - len(self.model.series.control_names)
         return first + np.array(self.without, int)
+
+    def wandering(self, form: Any) -> np.ndarray:
+        """Positions among the states of what the coefficients of the controls left out wander by."""
+        parts = form.parts if isinstance(form, StateSpace) else ()
+        starts = {p.name: sum(q.size for q in parts[:k]) for k, p in enumerate(parts)}
+        return starts["dynamic"] + np.array(self.without, int) if "dynamic" in starts else np.empty(0, int)
 
     def posterior(self, seed: int = SEED) -> xr.Dataset:
         """Draws in units of the outcome."""

@@ -1,4 +1,4 @@
-"""What a structural time series implies: paths, errors carried forward, effects, likelihood of each outcome. NumPy throughout.
+"""What a structural time series implies: paths, effects, likelihood of each outcome. NumPy throughout.
 
 Leading dims of sites are whatever they are; the last is time.
 """
@@ -15,7 +15,6 @@ from bayes_causal.errors import EstimandError, closest
 from bayes_causal.estimates import Estimand
 from bayes_causal.models.series_design import SeriesDesign, padded
 from bayes_causal.models.series_parts import SeriesPart
-from bayes_causal.numerics import ar1
 
 if TYPE_CHECKING:
     from bayes_causal.models.structural_time_series import StructuralTimeSeries
@@ -44,33 +43,11 @@ def expected(paths: Mapping[str, np.ndarray], beta: np.ndarray | None, d: Series
     return np.asarray(total if beta is None else total + beta @ d.candidates.T)
 
 
-def errors(expected: np.ndarray, sites: Mapping[str, np.ndarray], d: SeriesDesign, rng: np.random.Generator) -> np.ndarray:
-    """(..., T) errors: drawn anew up to the last fitted row, and from there on continuing the error of that row."""
-    sigma = sites["sigma"][..., None]
-    noise = sigma * rng.standard_normal(expected.shape)
-    if "rho" not in sites:
-        return noise
-    rho, last = sites["rho"], d.span - 1
-    noise[..., 0] /= np.sqrt(1 - rho**2)
-    for t in range(1, d.rows):
-        before = d.y[last] - expected[..., last] if t == last + 1 else noise[..., t - 1]
-        noise[..., t] += rho * before
-    return noise
-
-
-def fresh_errors(sites: Mapping[str, np.ndarray], d: SeriesDesign, rng: np.random.Generator) -> np.ndarray:
-    """(S, N) errors of the fitted rows, drawn anew."""
-    rho = sites.get("rho", np.zeros_like(sites["sigma"]))
-    return ar1.simulate(rho, sites["sigma"], d.gap, rng)
-
-
-def log_likelihood(parts: Sequence[SeriesPart], sites: Mapping[str, np.ndarray], d: SeriesDesign) -> np.ndarray:
-    """(S, N) log density of each fitted outcome given the states and the outcome before it."""
-    mean = expected(paths(parts, sites, d, np.random.default_rng(0)), coefficients(sites), d)[:, d.fitted_rows]
-    rho = sites.get("rho", np.zeros_like(sites["sigma"]))
-    sd = ar1.innovation_sd(rho, sites["sigma"], d.gap)
-    z = ar1.whiten(d.y[d.fitted_rows] - mean, ar1.carry(rho, d.gap), sd)
-    return np.asarray(-0.5 * (z**2 + np.log(2 * np.pi)) - np.log(sd))
+def log_likelihood(model: StructuralTimeSeries, sites: Mapping[str, np.ndarray]) -> np.ndarray:
+    """(S, N) log density of each fitted outcome given the states and the outcomes before it."""
+    d = model.design
+    mean = expected(paths(model.parts, sites, d, np.random.default_rng(0)), coefficients(sites), d)[:, d.fitted_rows]
+    return model.error_structure.log_likelihood(d.y[d.fitted_rows] - mean, sites, d)
 
 
 def effect(model: StructuralTimeSeries, posterior: xr.Dataset, estimand: Estimand) -> xr.DataArray:

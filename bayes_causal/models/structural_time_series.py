@@ -1,7 +1,8 @@
 """Structural time series: what an outcome would have been from an intervention on, had it gone on as before.
 
     y_t = μ_t + s_t + x_t'β + ε_t,   fitted to the pre-period only
-    μ: local level, or local linear trend;  s: seasons, several;  β: spike and slab, ridge;  wandering coefficients as an option
+    μ: local level, local linear trend, or semilocal trend;  s: seasons, several;  ε: independent, or autoregressive
+    β: spike and slab, ridge;  wandering coefficients as an option
 
 Two sets of priors. "calibrated": ε is AR(1) with innovation sd σ ~ HalfNormal, ρ ~ Uniform(−1, 1), and every other sd is a ratio
 to σ, half-normal. "causalimpact": R's defaults, ε independent, for comparison: they cover a null series far too seldom where the
@@ -22,12 +23,13 @@ import xarray as xr
 
 from bayes_causal.data.time_series import TimeSeries
 from bayes_causal.estimates import Estimand
-from bayes_causal.models import series_predictive
+from bayes_causal.models import series_components, series_predictive
 from bayes_causal.models.base import Assumption
+from bayes_causal.models.series_autoregression import HigherOrder
 from bayes_causal.models.series_design import SeriesDesign, series_design
+from bayes_causal.models.series_errors import Autoregressive, Independent, SeriesErrors
 from bayes_causal.models.series_options import refuse_options
-from bayes_causal.models.series_parts import Dynamic, LocalLevel, LocalLinearTrend, Seasonal, SeriesPart
-from bayes_causal.models.series_scales import Scale
+from bayes_causal.models.series_parts import LocalLevel, SeriesPart
 
 if TYPE_CHECKING:
     from bayes_causal.models.base import CollapsedForm
@@ -47,13 +49,15 @@ class Priors:
     level_ratio, trend_ratio, seasonal_ratio, dynamic_ratio : scales of the half-normals on the sds of the innovations of level,
         slope, seasons and wandering coefficients, relative to σ
     first_level : sd of the initial level around the first outcome
-    first_slope : sd of the initial slope, per period
+    first_slope : sd of the initial slope, per row
     first_season : sd of the initial seasonal effects
     slab : information of the slab, in observations
     slab_diagonal : share of the diagonal in it
     ridge : scale of the half-normal on the common sd of ridge coefficients, per sd of a control
     level_sd : guess of the level's sd under "causalimpact" (R's `prior.level.sd`), which uses no other of these but `slab`,
-        `slab_diagonal`
+        `slab_diagonal`; with wandering coefficients it is the guess of σ as well
+    slope_mean : sd of the slope of the long run under "semilocal", per row
+    slope_ar : sd of the normal, cut off at −1 and 1, on how much of a slope's deviation from it is left a row later
     """
 
     sigma: float = 1.0
@@ -68,6 +72,8 @@ class Priors:
     slab_diagonal: float = 0.5
     ridge: float = 1.0
     level_sd: float = 0.01
+    slope_mean: float = 0.1
+    slope_ar: float = 1.0
 
 
 @dataclass(frozen=True, eq=False, init=False)
@@ -77,17 +83,19 @@ class StructuralTimeSeries:
     Parameters
     ----------
     series : TimeSeries
-    level : {"local_level", "local_linear_trend"}
+    level : {"local_level", "local_linear_trend", "semilocal"}
+        A random walk; with a slope that is one too; with a slope that returns to a slope of the long run.
     seasonal : sequence of {"period": int, "duration": int}
         Seasons, and rows that each lasts (1 if left out).
-    ar : {0, 1}, optional
-        1: errors are AR(1), the default of the calibrated priors; 0: they are independent, as in R.
+    ar : int, optional
+        Lags that errors depend on. 1: errors are AR(1), the default of the calibrated priors; 0: they are independent, as in R;
+        more: partial autocorrelations are uniform on (−1, 1), each by itself.
     regression : {"spike_slab", "ridge", "none"}
         Of the outcome on the controls; "none" where there are none.
     expected_model_size : float
         Expected number of columns in the regression, the intercept counted under "causalimpact" as in R.
     dynamic : bool
-        Whether coefficients wander beside their constant parts.
+        Whether coefficients wander beside their constant parts; under "causalimpact" they wander and have none, as in R.
     errors : {"gaussian"}
     standardise : bool
         Whether controls are centred and scaled by the pre-period.
@@ -119,7 +127,7 @@ class StructuralTimeSeries:
         self,
         series: TimeSeries,
         *,
-        level: Literal["local_level", "local_linear_trend"] = "local_level",
+        level: Literal["local_level", "local_linear_trend", "semilocal"] = "local_level",
         seasonal: Sequence[Mapping[str, int]] = (),
         ar: int | None = None,
         regression: Literal["spike_slab", "ridge", "none"] = "spike_slab",
@@ -135,7 +143,7 @@ class StructuralTimeSeries:
             "level": level,
             "seasonal": seasonal,
             "ar": int(prior_set == "calibrated") if ar is None else ar,
-            "regression": regression if series.control_names else "none",
+            "regression": "none" if not series.control_names or (dynamic and prior_set == "causalimpact") else regression,
             "expected_model_size": expected_model_size,
             "dynamic": dynamic,
             "errors": errors,
@@ -152,30 +160,33 @@ class StructuralTimeSeries:
         """The same model on other data, or with some options changed: what refitting checks need."""
         names = ("level", "ar", "expected_model_size", "dynamic", "errors", "standardise", "prior_set", "priors", "regression")
         kept = {k: getattr(self, k) for k in names} | {"seasonal": [{"period": p, "duration": d} for p, d in self.seasonal]}
+        if self.dynamic and self.prior_set == "causalimpact":
+            del kept["regression"]
         return StructuralTimeSeries(series or self.series, **(kept | options))
 
     @cached_property
     def design(self) -> SeriesDesign:
         """Arrays on the standardised scale."""
-        used = self.series if self.regression != "none" else self.series.select_controls(())
-        intercept = self.prior_set == "causalimpact" and self.regression == "spike_slab"
-        return series_design(used, intercept=intercept, diagonal=self.priors.slab_diagonal, standardise=self.standardise)
+        used = self.series if self.regression != "none" or self.dynamic else self.series.select_controls(())
+        return series_design(
+            used,
+            regression=self.regression != "none",
+            intercept=self.prior_set == "causalimpact" and self.regression == "spike_slab",
+            diagonal=self.priors.slab_diagonal,
+            standardise=self.standardise,
+        )
 
     @cached_property
     def parts(self) -> tuple[SeriesPart, ...]:
         """The components, the level first."""
-        p = self.priors
-        if self.level == "local_level":
-            parts: list[SeriesPart] = [LocalLevel(self._scale("level", p.level_ratio, 32.0), self._first(p.first_level))]
-        else:
-            scales = self._scale("level", p.level_ratio, 32.0), self._scale("trend", p.trend_ratio, 0.01)
-            parts = [LocalLinearTrend(*scales, self._first(p.first_level), self._first(p.first_slope))]
-        for period, duration in self.seasonal:
-            name = f"seasonal_{period}" + (f"x{duration}" if duration > 1 else "")
-            parts.append(Seasonal(self._scale(name, p.seasonal_ratio, 0.01), period, duration, self._first(p.first_season)))
-        if self.dynamic:
-            parts.append(Dynamic(self._scale("dynamic", p.dynamic_ratio, 1.0), self.design.controls))
-        return tuple(parts)
+        return series_components.parts(self)
+
+    @cached_property
+    def error_structure(self) -> SeriesErrors:
+        """How errors hang together."""
+        if self.ar > 1:
+            return HigherOrder(self.ar)
+        return Autoregressive() if self.ar else Independent()
 
     @cached_property
     def sigma(self) -> SdPrior | None:
@@ -184,6 +195,8 @@ class StructuralTimeSeries:
 
         if self.prior_set == "calibrated":
             return None
+        if self.dynamic:
+            return SdPrior(self.priors.level_sd, 32.0, 0.1)
         return SdPrior(float(np.sqrt(0.2)), 50.0, 1.2) if self.regression != "none" else SdPrior(1.0, 0.01, 1.2)
 
     @property
@@ -201,21 +214,26 @@ class StructuralTimeSeries:
         """Labels of every dim."""
         d, time = self.design, self.series.dataset["time"].values
         coords: dict[str, Any] = {"time": time, "row": np.arange(d.fitted_rows.size), "step": np.arange(1, d.span)}
+        names = list(self.series.control_names)
+        if d.controls.shape[1]:
+            coords["control"] = names
         if d.candidates.shape[1]:
-            names = list(self.series.control_names)
-            coords |= {"control": names, "candidate": [*(["intercept"] if d.intercept else []), *names]}
+            coords["candidate"] = [*(["intercept"] if d.intercept else []), *names]
+        if self.ar > 1:
+            coords["lag"] = np.arange(1, self.ar + 1)
         return coords
 
     def dims(self) -> dict[str, tuple[str, ...]]:
         """Dims of reported quantities."""
         names: dict[str, tuple[str, ...]] = {p.name: ("time",) for p in self.parts}
-        return names | {"counterfactual": ("time",), "beta": ("control",), "inclusion": ("control",), "y": ("row",)}
+        of_controls = dict.fromkeys(("beta", "inclusion", "sigma_dynamic"), ("control",))
+        return names | of_controls | {"counterfactual": ("time",), "ar": ("lag",), "y": ("row",)}
 
     def numpyro_model(self) -> None:
         """The model in NumPyro."""
         import jax.numpy as jnp
         from numpyro import sample
-        from numpyro.distributions import Bernoulli, HalfNormal, MultivariateNormal, Normal, Uniform
+        from numpyro.distributions import Bernoulli, HalfNormal, MultivariateNormal, Normal
 
         from bayes_causal.models.truncated_sd import TruncatedSd
 
@@ -232,14 +250,7 @@ class StructuralTimeSeries:
             precision = p.slab * d.information * both / sigma**2
             beta = sample("beta", MultivariateNormal(jnp.zeros(q), precision_matrix=precision))
             mean = mean + d.candidates[: d.span] @ (taken * beta)
-        at = d.fitted_rows
-        y, expected, sd = d.y[at], mean[at], sigma
-        if self.ar:
-            rho = sample("rho", Uniform(-1.0, 1.0))
-            c = jnp.where(d.gap > 0, rho ** jnp.maximum(d.gap, 1), 0.0)
-            expected = expected + c * jnp.concatenate([jnp.zeros(1), (y - expected)[:-1]])
-            sd = sigma * jnp.sqrt((1 - c**2) / (1 - rho**2))
-        sample("y", Normal(expected, sd).to_event(1), obs=y)
+        self.error_structure.numpyro(mean, sigma, d)
 
     def pymc_model(self) -> Any:
         """The model in PyMC."""
@@ -262,14 +273,7 @@ class StructuralTimeSeries:
                 precision = p.slab * d.information * both / sigma**2
                 beta = pm.MvNormal("beta", pt.zeros(q), tau=precision, dims="candidate")
                 mean = mean + pt.dot(d.candidates[: d.span], taken * beta)
-            at = d.fitted_rows
-            y, expected, sd = d.y[at], mean[at], sigma
-            if self.ar:
-                rho = pm.Uniform("rho", np.float64(-1.0), np.float64(1.0))
-                c = pt.where(d.gap > 0, rho ** np.maximum(d.gap, 1), 0.0)
-                expected = expected + c * pt.concatenate([pt.zeros(1), (y - expected)[:-1]])
-                sd = sigma * pt.sqrt((1 - c**2) / (1 - rho**2))
-            pm.Normal("y", expected, sd, observed=y, dims="row")
+            self.error_structure.pymc(mean, sigma, d)
         return model
 
     def collapsed(self, outcome: np.ndarray | None = None) -> CollapsedForm:
@@ -297,7 +301,7 @@ class StructuralTimeSeries:
         hypers: list[Any] = [
             Hyper("sigma", "half_normal", self.priors.sigma) if self.sigma is None else SdHyper("sigma", self.sigma)
         ]
-        hypers += [Hyper("rho", "uniform")] if self.ar else []
+        hypers += self.error_structure.hypers()
         hypers += [scale.hyper() for part in self.parts for scale in part.scales]
         ridge = self.regression == "ridge"
         hypers += [Hyper("ridge", "half_normal", self.priors.ridge)] if ridge else []
@@ -305,7 +309,7 @@ class StructuralTimeSeries:
         parts = tuple(p.part() for p in self.parts)
         p = self.design.candidates.shape[1]
         return StateSpace(
-            tuple(hypers), parts, p, self.selection, bool(self.ar), "ridge" if ridge else None, span, irregular, sums
+            tuple(hypers), parts, p, self.selection, int(self.ar), "ridge" if ridge else None, span, irregular, sums
         )
 
     def natural(self, sites: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -315,7 +319,7 @@ class StructuralTimeSeries:
         paths = series_predictive.paths(self.parts, sites, d, rng)
         beta = series_predictive.coefficients(sites)
         expected = series_predictive.expected(paths, beta, d)
-        outcome = expected + series_predictive.errors(expected, sites, d, rng)
+        outcome = expected + self.error_structure.ahead(expected, sites, d, rng)
         named = {k: v * s for k, v in paths.items()}
         offset = beta[..., :1] if d.intercept and beta is not None else 0.0
         named["level"] = d.center + s * (paths["level"] + offset)
@@ -324,14 +328,14 @@ class StructuralTimeSeries:
             named["beta"] = beta[..., int(d.intercept) :] * s / d.control_scale
             taken = sites.get("include", np.ones_like(beta))
             named["inclusion"] = np.asarray(taken, float)[..., int(d.intercept) :]
-        relative = {scale.name: scale.relative for part in self.parts for scale in part.scales}
-        named |= {k: sites[k] * (1.0 if is_ratio else s) for k, is_ratio in relative.items()}
-        named |= {k: sites[k] for k in ("rho", "ridge") if k in sites}
-        return named | {"sigma": sites["sigma"] * s}
+        for part in self.parts:
+            named |= part.named(sites, s)
+        named |= {k: sites[k] for k in ("ridge",) if k in sites}
+        return named | self.error_structure.named(sites) | {"sigma": sites["sigma"] * s}
 
     def top_level(self) -> tuple[str, ...]:
         """Sites with top-level priors on scales: what a prior sensitivity analysis scales."""
-        return ("sigma", "rho", "ridge", *(scale.name for part in self.parts for scale in part.scales))
+        return ("sigma", *self.error_structure.names, "ridge", *(scale.name for part in self.parts for scale in part.scales))
 
     def effect(self, posterior: xr.Dataset, estimand: Estimand) -> xr.DataArray:
         """Draws of an estimand, on the outcome that happened.
@@ -363,7 +367,7 @@ class StructuralTimeSeries:
         d = self.design
         paths = series_predictive.paths(self.parts, sites, d, rng)
         expected = series_predictive.expected(paths, series_predictive.coefficients(sites), d)[:, d.fitted_rows]
-        return d.center + d.scale * (expected + series_predictive.fresh_errors(sites, d, rng))
+        return d.center + d.scale * (expected + self.error_structure.anew(sites, d, rng))
 
     def observed(self) -> xr.DataArray:
         """(row,) the outcomes the model is fitted to, in natural units, with their dates."""
@@ -377,7 +381,7 @@ class StructuralTimeSeries:
 
     def log_likelihood(self, sites: Mapping[str, np.ndarray]) -> xr.DataArray:
         """(sample, row) log density of each fitted outcome given the states and the outcomes before it, standardised scale."""
-        value = series_predictive.log_likelihood(self.parts, sites, self.design)
+        value = series_predictive.log_likelihood(self, sites)
         return xr.DataArray(value, dims=("sample", "row"), name="y")
 
     @property
@@ -414,19 +418,6 @@ class StructuralTimeSeries:
         kept = ["outcome", *(["controls"] if "controls" in data else [])]
         flags = {"pre": ("time", self.series.pre), "post": ("time", self.series.post)}
         return xr.Dataset({k: data[k] for k in kept}, attrs={}).assign(flags)
-
-    def _scale(self, name: str, ratio: float, df: float) -> Scale:
-        """The sd of a component's innovations under the set of priors chosen."""
-        from bayes_causal.numerics.sd_prior import SdPrior
-
-        if self.prior_set == "calibrated":
-            return Scale(f"{name}_ratio", float(ratio))
-        guess = self.priors.level_sd if name == "level" else 0.01
-        return Scale(f"sigma_{name}", SdPrior(float(guess), df, 1.0))
-
-    def _first(self, sd: float) -> float:
-        """The sd of an initial state: R's is that of the outcome."""
-        return 1.0 if self.prior_set == "causalimpact" else float(sd)
 
     def _sums(self, outcome: np.ndarray | None) -> tuple[int, Any]:
         """Rows that hold all fitted ones, padded, and the data as the collapsed forms take them."""

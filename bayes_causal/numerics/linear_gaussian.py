@@ -30,27 +30,36 @@ LOG_2PI = float(np.log(2 * np.pi))
 
 @dataclass(frozen=True)
 class Hyper:
-    """One hyperparameter and its prior: half-normal with a scale, or uniform on (−1, 1)."""
+    """One hyperparameter and its prior: half-normal with a scale, uniform on (−1, 1), or normal with a scale cut off there."""
 
     name: str
-    prior: Literal["half_normal", "uniform"]
+    prior: Literal["half_normal", "uniform", "cut_normal"]
     scale: float = 1.0
 
     def value(self, t: Array) -> Array:
         """The value at t, where F_prior(value) = Φ(t)."""
         if self.prior == "uniform":
             return 2 * ndtr(t) - 1
+        if self.prior == "cut_normal":
+            return self.scale * ndtri(0.5 + self._half * (2 * ndtr(t) - 1))
         return -self.scale * ndtri(0.5 * ndtr(-t))
 
     def probit(self, value: np.ndarray) -> np.ndarray:
         """Where `value` is this: its inverse, in NumPy."""
         if self.prior == "uniform":
             return np.asarray(special.ndtri((value + 1) / 2))
+        if self.prior == "cut_normal":
+            return np.asarray(special.ndtri((1 + (special.ndtr(value / self.scale) - 0.5) / self._half) / 2))
         return np.asarray(-special.ndtri(2 * special.ndtr(-value / self.scale)))
 
     def log_prior(self, t: Array) -> Array:
         """Log density of t: of N(0, 1)."""
         return -0.5 * (t * t + LOG_2PI)
+
+    @property
+    def _half(self) -> float:
+        """Mass of the normal between 0 and 1."""
+        return float(special.ndtr(1 / self.scale)) - 0.5
 
 
 @dataclass(frozen=True, eq=False)

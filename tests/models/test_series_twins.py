@@ -9,10 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from numpyro.infer.util import log_density
-from scipy import stats
+from scipy import linalg, signal, stats
 
 from bayes_causal.data.time_series import TimeSeries
 from bayes_causal.models.structural_time_series import Priors, StructuralTimeSeries
+from bayes_causal.numerics.autoregression import coefficients
 from bayes_causal.numerics.sd_prior import SdPrior
 
 # Every option somewhere, under both sets of priors where it goes with both.
@@ -29,9 +30,13 @@ CASES: dict[str, dict[str, Any]] = {
         "level": "local_linear_trend",
         "seasonal": [{"period": 2}],
     },
+    "semilocal, two lags, selection": {"level": "semilocal", "ar": 2, "expected_model_size": 1.0},
+    "three lags, wandering, seasons of two rows": {"ar": 3, "dynamic": True, "seasonal": [{"period": 3, "duration": 2}]},
+    "R, semilocal": {"prior_set": "causalimpact", "level": "semilocal"},
+    "R, wandering": {"prior_set": "causalimpact", "dynamic": True, "seasonal": [{"period": 2}]},
 }
 # Scales all different, so that no two priors can be swapped unseen.
-PRIORS = Priors(0.9, 0.35, 0.04, 0.15, 0.12, 1.1, 0.2, 0.8, 0.02, 0.4, 1.3, 0.015)
+PRIORS = Priors(0.9, 0.35, 0.04, 0.15, 0.12, 1.1, 0.2, 0.8, 0.02, 0.4, 1.3, 0.015, 0.13, 0.7)
 
 
 def series(rng: np.random.Generator, rows: int = 40, post: int = 8, controls: int = 2, missing: int = 4) -> TimeSeries:
@@ -46,12 +51,14 @@ def series(rng: np.random.Generator, rows: int = 40, post: int = 8, controls: in
     return TimeSeries.from_frame(frame, time="t", outcome="y", controls=names, intervention=rows - post)
 
 
-def inside(shapes: dict[str, tuple[int, ...]], rng: np.random.Generator) -> dict[str, np.ndarray]:
+def inside(model: StructuralTimeSeries, shapes: dict[str, tuple[int, ...]], rng: np.random.Generator) -> dict[str, np.ndarray]:
     """A value of every site, anywhere in its support."""
     x = {k: rng.standard_normal(shape) for k, shape in shapes.items()}
     scales = [k for k in x if k in ("sigma", "ridge") or k.endswith("_ratio") or k.startswith("sigma_")]
     x |= {k: 0.1 + 0.3 * np.abs(x[k]) for k in scales}
-    x |= {k: np.tanh(x[k]) for k in x if k == "rho"}
+    if model.sigma is not None and model.sigma.upper < 1:
+        x["sigma"] = np.asarray(rng.uniform(0.1, 0.9) * model.sigma.upper)
+    x |= {k: np.tanh(x[k]) for k in x if k in ("rho", "slope_ar") or k.startswith("partial_")}
     return x | {k: (x[k] > 0).astype(int) for k in x if k == "include"}
 
 
@@ -65,34 +72,39 @@ def test_twins_have_one_density(case: str, rng: np.random.Generator, needs: Any)
     logp = twin.compile_logp(mode="FAST_COMPILE")
     shapes = {k: np.shape(v) for k, v in twin.initial_point().items()}
     for _ in range(3):
-        x = inside(shapes, rng)
+        x = inside(model, shapes, rng)
         with jax.enable_x64(True):
-            assert float(log_density(model.numpyro_model, (), {}, x)[0]) == pytest.approx(float(logp(x)), rel=1e-11)
+            found = float(log_density(model.numpyro_model, (), {}, x)[0])
+        assert np.isfinite(found) and found == pytest.approx(float(logp(x)), rel=1e-11)
 
 
 def linear_map(model: StructuralTimeSeries, theta: dict[str, float], taken: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
     """(N, K) how fitted rows load on the twin's normal sites given θ and γ, and (N,) their mean: from the twin's paths.
 
-    The sites are standard normals but for the initial states and β, whose covariance is put in by its factor.
+    The sites are normals of sd 1 but for the initial states, whose sds are those the twin says, and β, whose covariance is put in
+    by its factor.
     """
     d = model.design
     full = {k: np.asarray(v) for k, v in theta.items()}
     shapes: dict[str, tuple[int, ...]] = {}
+    priors: dict[str, np.ndarray] = {}
 
     def collect() -> None:
         from numpyro.handlers import seed, trace
 
         sites = trace(seed(model.numpyro_model, 0)).get_trace()
         shapes.update({k: np.shape(s["value"]) for k, s in sites.items() if s["type"] == "sample" and k != "y"})
+        priors.update(
+            {k: np.asarray(_innermost(s["fn"]).scale) for k, s in sites.items() if k.endswith(("_first", "slope_mean"))}
+        )
 
     jax.eval_shape(collect)
     names = [k for k in shapes if k not in theta and k not in ("include", "beta")]
-    priors = {k: sd for p in model.parts for k, sd in _initial(p).items()}
     columns = []
     for name in names:
         for index in np.ndindex(*shapes[name]):
             sites = full | {k: np.zeros(shapes[k]) for k in names}
-            sites[name][index] = priors.get(name, 1.0)
+            sites[name][index] = np.broadcast_to(priors.get(name, 1.0), shapes[name])[index]
             paths = [p.path(sites, d.rows, np.random.default_rng(0)) for p in model.parts]
             columns.append(np.sum(paths, 0)[d.fitted_rows])
     loads = np.array(columns).T
@@ -107,20 +119,24 @@ def linear_map(model: StructuralTimeSeries, theta: dict[str, float], taken: np.n
     return loads, np.full(len(d.fitted_rows), d.first)
 
 
-def _initial(part: Any) -> dict[str, float]:
-    if part.name.startswith("seasonal"):
-        return {f"{part.name}_first": part.first_sd[0]}
-    names = {"level": ("level_first", "slope_first")}.get(part.name, ())
-    return dict(zip(names, part.first_sd, strict=False))
+def _innermost(distribution: Any) -> Any:
+    return _innermost(distribution.base_dist) if hasattr(distribution, "base_dist") else distribution
 
 
 def dense(model: StructuralTimeSeries, theta: dict[str, float], taken: np.ndarray | None) -> float:
     """Log p(y | θ, γ) by the multivariate normal density itself."""
     d = model.design
     loads, mean = linear_map(model, theta, taken)
-    at, rho = d.fitted_rows, theta.get("rho", 0.0)
-    noise = theta["sigma"] ** 2 * rho ** np.abs(at[:, None] - at) / (1 - rho**2) if rho else theta["sigma"] ** 2 * np.eye(at.size)
+    at = d.fitted_rows
+    partial = [theta[k] for k in theta if k == "rho" or k.startswith("partial_")]
+    noise = theta["sigma"] ** 2 * linalg.toeplitz(autocovariances(partial, d.span))[np.ix_(at, at)]
     return float(stats.multivariate_normal(mean, loads @ loads.T + noise).logpdf(d.y[at]))
+
+
+def autocovariances(partial: list[float], rows: int) -> np.ndarray:
+    """(rows,) of an autoregression with innovations of sd 1: sums of squares of 4,000 weights on the past."""
+    weights = signal.lfilter([1.0], np.r_[1.0, -np.array(coefficients(partial))], np.eye(1, 4000)[0])
+    return np.array([weights[k:] @ weights[: 4000 - k] for k in range(rows)])
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -1,0 +1,158 @@
+"""Errors of a structural time series: what the twins, the state space, a forecast and the likelihood need of each structure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from bayes_causal.models.series_design import SeriesDesign
+from bayes_causal.numerics import ar1
+
+Sites = Mapping[str, np.ndarray]
+
+
+class SeriesErrors(Protocol):
+    """How errors of one series hang together; σ is the sd of their innovations."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Sites of its own, all with top-level priors."""
+        ...
+
+    def hypers(self) -> tuple[Any, ...]:
+        """Its sites as hyperparameters of the collapsed form."""
+        ...
+
+    def numpyro(self, mean: Any, sigma: Any, d: SeriesDesign) -> None:
+        """The fitted outcomes given their (span,) mean, in NumPyro."""
+        ...
+
+    def pymc(self, mean: Any, sigma: Any, d: SeriesDesign) -> None:
+        """The fitted outcomes given their (span,) mean, in PyMC."""
+        ...
+
+    def ahead(self, expected: np.ndarray, sites: Sites, d: SeriesDesign, rng: np.random.Generator) -> np.ndarray:
+        """(..., T) errors: drawn anew up to the last fitted row, and from there on continuing those of the fitted rows."""
+        ...
+
+    def anew(self, sites: Sites, d: SeriesDesign, rng: np.random.Generator) -> np.ndarray:
+        """(S, N) errors of the fitted rows, drawn anew."""
+        ...
+
+    def log_likelihood(self, residual: np.ndarray, sites: Sites, d: SeriesDesign) -> np.ndarray:
+        """(S, N) log density of each fitted outcome given the outcomes before it, from its (S, N) distance to the mean."""
+        ...
+
+    def named(self, sites: Sites) -> dict[str, np.ndarray]:
+        """What is reported of it."""
+        ...
+
+
+@dataclass(frozen=True)
+class Independent:
+    """ε_t ~ N(0, σ)."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """None."""
+        return ()
+
+    def hypers(self) -> tuple[Any, ...]:
+        """None."""
+        return ()
+
+    def numpyro(self, mean: Any, sigma: Any, d: SeriesDesign) -> None:
+        """A normal a row."""
+        from numpyro import sample
+        from numpyro.distributions import Normal
+
+        sample("y", Normal(mean[d.fitted_rows], sigma).to_event(1), obs=d.y[d.fitted_rows])
+
+    def pymc(self, mean: Any, sigma: Any, d: SeriesDesign) -> None:
+        """A normal a row."""
+        import pymc as pm
+
+        pm.Normal("y", mean[d.fitted_rows], sigma, observed=d.y[d.fitted_rows], dims="row")
+
+    def ahead(self, expected: np.ndarray, sites: Sites, d: SeriesDesign, rng: np.random.Generator) -> np.ndarray:
+        """White noise."""
+        return np.asarray(sites["sigma"][..., None] * rng.standard_normal(expected.shape))
+
+    def anew(self, sites: Sites, d: SeriesDesign, rng: np.random.Generator) -> np.ndarray:
+        """White noise."""
+        return np.asarray(sites["sigma"][:, None] * rng.standard_normal((sites["sigma"].size, d.fitted_rows.size)))
+
+    def log_likelihood(self, residual: np.ndarray, sites: Sites, d: SeriesDesign) -> np.ndarray:
+        """Of a normal a row."""
+        sd = sites["sigma"][:, None]
+        return np.asarray(-0.5 * ((residual / sd) ** 2 + np.log(2 * np.pi)) - np.log(sd))
+
+    def named(self, sites: Sites) -> dict[str, np.ndarray]:
+        """Nothing."""
+        return {}
+
+
+@dataclass(frozen=True)
+class Autoregressive:
+    """ε_t = ρ ε_{t−1} + v_t, v_t ~ N(0, σ), from the stationary distribution on."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """ρ."""
+        return ("rho",)
+
+    def hypers(self) -> tuple[Any, ...]:
+        """Uniform on (−1, 1)."""
+        from bayes_causal.numerics.linear_gaussian import Hyper
+
+        return (Hyper("rho", "uniform"),)
+
+    def numpyro(self, mean: Any, sigma: Any, d: SeriesDesign) -> None:
+        """Each fitted outcome given the one before it, ρ^gap apart."""
+        import jax.numpy as jnp
+        from numpyro import sample
+        from numpyro.distributions import Normal, Uniform
+
+        y, expected = d.y[d.fitted_rows], mean[d.fitted_rows]
+        rho = sample("rho", Uniform(-1.0, 1.0))
+        c = jnp.where(d.gap > 0, rho ** jnp.maximum(d.gap, 1), 0.0)
+        expected = expected + c * jnp.concatenate([jnp.zeros(1), (y - expected)[:-1]])
+        sample("y", Normal(expected, sigma * jnp.sqrt((1 - c**2) / (1 - rho**2))).to_event(1), obs=y)
+
+    def pymc(self, mean: Any, sigma: Any, d: SeriesDesign) -> None:
+        """Each fitted outcome given the one before it, ρ^gap apart."""
+        import pymc as pm
+        import pytensor.tensor as pt
+
+        y, expected = d.y[d.fitted_rows], mean[d.fitted_rows]
+        rho = pm.Uniform("rho", np.float64(-1.0), np.float64(1.0))
+        c = pt.where(d.gap > 0, rho ** np.maximum(d.gap, 1), 0.0)
+        expected = expected + c * pt.concatenate([pt.zeros(1), (y - expected)[:-1]])
+        pm.Normal("y", expected, sigma * pt.sqrt((1 - c**2) / (1 - rho**2)), observed=y, dims="row")
+
+    def ahead(self, expected: np.ndarray, sites: Sites, d: SeriesDesign, rng: np.random.Generator) -> np.ndarray:
+        """The error of the last fitted row, dying away, and new innovations."""
+        noise = sites["sigma"][..., None] * rng.standard_normal(expected.shape)
+        rho, last = sites["rho"], d.span - 1
+        noise[..., 0] /= np.sqrt(1 - rho**2)
+        for t in range(1, d.rows):
+            before = d.y[last] - expected[..., last] if t == last + 1 else noise[..., t - 1]
+            noise[..., t] += rho * before
+        return np.asarray(noise)
+
+    def anew(self, sites: Sites, d: SeriesDesign, rng: np.random.Generator) -> np.ndarray:
+        """One stationary series over the gaps."""
+        return ar1.simulate(sites["rho"], sites["sigma"], d.gap, rng)
+
+    def log_likelihood(self, residual: np.ndarray, sites: Sites, d: SeriesDesign) -> np.ndarray:
+        """Of each innovation over its gap."""
+        sd = ar1.innovation_sd(sites["rho"], sites["sigma"], d.gap)
+        z = ar1.whiten(residual, ar1.carry(sites["rho"], d.gap), sd)
+        return np.asarray(-0.5 * (z**2 + np.log(2 * np.pi)) - np.log(sd))
+
+    def named(self, sites: Sites) -> dict[str, np.ndarray]:
+        """ρ."""
+        return {"rho": sites["rho"]}
