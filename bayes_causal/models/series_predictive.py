@@ -75,6 +75,24 @@ def log_likelihood(parts: Sequence[SeriesPart], sites: Mapping[str, np.ndarray],
 
 def effect(model: StructuralTimeSeries, posterior: xr.Dataset, estimand: Estimand) -> xr.DataArray:
     """Draws of an estimand; see `StructuralTimeSeries.effect`."""
+    refuse(model, estimand)
+    outcome = xr.DataArray(model.series.dataset["outcome"].values, {"time": posterior["time"]}, ("time",))
+    counterfactual = posterior["counterfactual"].transpose("chain", "draw", "time")
+    if estimand.by == "time":
+        after = np.arange(outcome.size) >= np.flatnonzero(model.series.post)[0]
+        shown = after & np.isfinite(outcome.values)
+        gap = (outcome - counterfactual).transpose("chain", "draw", "time").isel(time=np.flatnonzero(shown))
+        if estimand.name == "att":
+            return gap.rename("att")
+        inside = xr.DataArray(model.series.post[shown], dims="time")
+        return gap.where(inside, 0.0).cumsum("time").assign_coords(time=gap["time"]).rename("cumulative")
+    without = counterfactual.values[..., counted(model)].sum(-1)
+    labels = {d: posterior[d] for d in ("chain", "draw")}
+    return xr.DataArray(answer(model, without, estimand), labels, ("chain", "draw"), name=estimand.name)
+
+
+def refuse(model: StructuralTimeSeries, estimand: Estimand) -> None:
+    """Raise EstimandError for what the model does not answer."""
     known = ("att", "cumulative", "relative")
     if estimand.name not in known:
         raise EstimandError(f"{model.name} has no '{estimand.name}'{closest(estimand.name, known)}")
@@ -85,24 +103,19 @@ def effect(model: StructuralTimeSeries, posterior: xr.Dataset, estimand: Estiman
         )
     if estimand.by not in (None, "time") or (estimand.by == "time" and estimand.name == "relative"):
         raise EstimandError(f"{model.name} breaks att and cumulative down by time, not {estimand.name} by '{estimand.by}'")
-    outcome = xr.DataArray(model.series.dataset["outcome"].values, {"time": posterior["time"]}, ("time",))
-    counterfactual = posterior["counterfactual"].transpose("chain", "draw", "time")
-    if estimand.by == "time":
-        after = np.arange(outcome.size) >= np.flatnonzero(model.series.post)[0]
-        shown = after & np.isfinite(outcome.values)
-        gap = (outcome - counterfactual).transpose("chain", "draw", "time").isel(time=np.flatnonzero(shown))
-        if estimand.name == "att":
-            return gap.rename("att")
-        counted = xr.DataArray(model.series.post[shown], dims="time")
-        return gap.where(counted, 0.0).cumsum("time").assign_coords(time=gap["time"]).rename("cumulative")
-    used = np.flatnonzero(model.series.post & np.isfinite(outcome.values))
-    total, without = outcome.isel(time=used).sum("time"), counterfactual.isel(time=used).sum("time")
-    draws = total - without
-    if estimand.name == "att":
-        draws = draws / used.size
-    elif estimand.name == "relative":
-        draws = draws / without
-    return draws.rename(estimand.name)
+
+
+def counted(model: StructuralTimeSeries) -> np.ndarray:
+    """Positions of the dates overall answers are about: those of the post-period with an outcome."""
+    return np.flatnonzero(model.series.post & model.series.observed)
+
+
+def answer(model: StructuralTimeSeries, without: np.ndarray, estimand: Estimand) -> np.ndarray:
+    """(...) overall answers from (...) sums of the counterfactual over the dates counted, in units of the outcome."""
+    used = counted(model)
+    draws = model.series.dataset["outcome"].values[used].sum() - without
+    scale = {"att": used.size, "cumulative": 1.0, "relative": without}
+    return np.asarray(draws / scale[estimand.name])
 
 
 def sums(model: StructuralTimeSeries, outcome: np.ndarray | None) -> tuple[int, Any]:
@@ -121,7 +134,9 @@ def sums(model: StructuralTimeSeries, outcome: np.ndarray | None) -> tuple[int, 
     observed[: d.rows] = d.fitted
     slab = model.priors.slab * d.information
     chosen = members(p) if model.selection else np.ones((1, p), int)
-    log_prior = np.array([_log_det(slab[np.ix_(g == 1, g == 1)]) / 2 for g in chosen])
+    # A column left out stands as one of the unit matrix.
+    blocks = slab * chosen[:, :, None] * chosen[:, None, :] + np.eye(p) * (1 - chosen[:, None, :])
+    log_prior = np.linalg.slogdet(blocks)[1] / 2
     if model.selection:
         odds = model.inclusion
         log_prior += chosen.sum(1) * np.log(odds) + (p - chosen.sum(1)) * np.log1p(-odds)
@@ -131,8 +146,6 @@ def sums(model: StructuralTimeSeries, outcome: np.ndarray | None) -> tuple[int, 
     loading = np.concatenate([part.loading(rows) for part in parts], 1)
     advance = np.concatenate([np.tile(part.advance(rows)[:, None], (1, part.first_sd.size)) for part in parts], 1)
     first_sd = np.concatenate([part.first_sd for part in parts])
-    return span, SeriesSums(columns, observed, loading, advance, first_sd, slab, log_prior, np.asarray(d.first))
-
-
-def _log_det(matrix: np.ndarray) -> float:
-    return float(np.linalg.slogdet(matrix)[1]) if matrix.size else 0.0
+    ahead = np.zeros(rows)
+    ahead[counted(model)] = 1.0
+    return span, SeriesSums(columns, observed, loading, advance, first_sd, slab, log_prior, np.asarray(d.first), ahead)

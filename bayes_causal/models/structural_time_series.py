@@ -284,7 +284,7 @@ class StructuralTimeSeries:
             level = self.parts[0].scale.prior
             assert not isinstance(level, float)
             p = self.design.candidates.shape[1]
-            return OneRatio(self.parts[0].part(), p, self.selection, self.sigma, level, span, sums)
+            return OneRatio(self.parts[0].part(), p, self.selection, self.sigma, level, span, None).on(sums, span)
         return self.all_scales(outcome)
 
     def all_scales(self, outcome: np.ndarray | None = None) -> CollapsedForm:
@@ -346,6 +346,12 @@ class StructuralTimeSeries:
             An estimand this model does not have.
         """
         return series_predictive.effect(self, posterior, estimand)
+
+    def answers(self, totals: np.ndarray, estimand: Estimand) -> np.ndarray:
+        """Draws of an overall estimand from the form's draws of the sum of the counterfactual, which is all it hangs on."""
+        series_predictive.refuse(self, estimand)
+        used = series_predictive.counted(self)
+        return series_predictive.answer(self, used.size * self.design.center + self.design.scale * totals, estimand)
 
     def components(self, posterior: xr.Dataset) -> xr.Dataset:
         """Draws (chain, draw, time) of what makes up the expected outcome: level, seasons, regression, in its units."""
