@@ -21,8 +21,8 @@ from scipy import optimize
 
 from bayes_causal.inference.blocks import CHUNK, in_chunks
 from bayes_causal.inference.engine import Draws, refuse_settings
-from bayes_causal.inference.programs import programs
 from bayes_causal.inference.lines import on_lines
+from bayes_causal.inference.programs import programs
 from bayes_causal.models.base import CollapsedForm, Model, collapses
 from bayes_causal.numerics.t_mixture import TMixture, at_modes, refitted
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from bayes_causal.inference.blocks import HELD, in_blocks, on_cores
 from bayes_causal.inference.programs import Programs, programs
-from bayes_causal.inference.quadrature import NODES, Lines, quadrature
+from bayes_causal.inference.quadrature import COARSE, NODES, Lines, quadrature
 from bayes_causal.models.base import CollapsedForm, OnLine
 
 BLOCK = 16
@@ -33,10 +33,10 @@ def on_lines(
     numbers : P numbers of the problems, which their random numbers are drawn by; 0, 1, ... if left out
     """
     compiled = programs(form)
+    many_table, many_total = compiled.many_table, compiled.many_total_between if total else None
     problems = int(jax.tree.leaves(sums)[0].shape[0])
     known = np.arange(problems) if numbers is None else np.asarray(numbers)
     block = max(1, min(problems, BLOCK, HELD // (NODES * form.width)))
-    between = total and compiled.many_total_between is not None
     kept = not total and compiled.between is not None
 
     def solve(low: int) -> tuple[Lines, Any]:
@@ -47,24 +47,28 @@ def on_lines(
 
         def density(t: np.ndarray) -> np.ndarray:
             nonlocal tables
-            if compiled.many_table is None:
+            if many_table is None:
                 return np.asarray(compiled.many_density(own, t[..., None]))
-            lp, tables = compiled.many_table(own, t[..., None])
+            # Nodes come in one number or in twice as many: one program for both.
+            parts = [many_table(own, v[..., None]) for v in np.split(t, t.shape[1] // COARSE, 1)]
+            lp, tables = jax.tree.map(lambda *v: np.concatenate(v, 1), *parts)
             return np.asarray(lp)
 
         lines = quadrature(density, uniform[:, 0])
-        if between:
-            return lines, np.asarray(compiled.many_total_between(own, lines.nodes, tables, lines.t, uniform[:, 1:]))
+        if many_total is not None:
+            return lines, np.asarray(many_total(own, lines.nodes, tables, lines.t, uniform[:, 1:]))
         return lines, jax.tree.map(np.asarray, tables) if kept else None
 
     solved = on_cores(solve, range(0, problems, block), compiled=_seen(compiled, (block, size, total)))
     lines = _joined([a for a, _ in solved], problems)
     rest = jax.tree.map(lambda *b: np.concatenate(b)[:problems], *(b for _, b in solved))
-    if between:
+    if many_total is not None:
         return lines, {"total": rest}
     if kept:
         return lines, _paths(form, compiled, sums, lines, rest, seed, known)
-    keys = np.stack([np.asarray(jax.random.split(jax.random.PRNGKey(_stream(seed, k).integers(2**31)), size)) for k in known])
+    keys = np.stack(
+        [np.asarray(jax.random.split(jax.random.PRNGKey(_stream(seed, k).integers(2**31)), size)) for k in known.tolist()]
+    )
     return lines, in_blocks(compiled.many_draw, size * form.width, sums, lines.t[..., None], keys)
 
 
@@ -72,7 +76,8 @@ def _paths(
     form: CollapsedForm, compiled: Programs, sums: Any, lines: Lines, tables: Any, seed: int, known: np.ndarray
 ) -> dict[str, np.ndarray]:
     """(P, S, ...) sites, so many draws at a time: paths that leave the cache cost twice as much."""
-    assert isinstance(form, OnLine) and compiled.between is not None
+    between = compiled.between
+    assert isinstance(form, OnLine) and between is not None
     problems, size = lines.t.shape
     width = min(PATHS, size)
     starts = np.minimum(np.arange(0, size, width), size - width)
@@ -82,7 +87,7 @@ def _paths(
         k, start = task
         own, table = jax.tree.map(lambda v: v[k], (sums, tables))
         normal = _stream(seed, known[k], 1 + start).standard_normal((width, normals))
-        return jax.device_get(compiled.between(own, lines.nodes[k], table, lines.t[k, start : start + width, None], normal))
+        return jax.device_get(between(own, lines.nodes[k], table, lines.t[k, start : start + width, None], normal))
 
     tasks = [(k, int(start)) for k in range(problems) for start in starts]
     drawn = on_cores(draw, tasks, compiled=_seen(compiled, (width, normals)))
@@ -107,5 +112,9 @@ def _seen(compiled: Programs, shape: tuple[int, ...]) -> bool:
 
 def _joined(lines: list[Lines], problems: int) -> Lines:
     """Blocks of problems as one, without the padding of the last."""
-    arrays = ([getattr(part, name) for part in lines] for name in ("t", "lp", "nodes", "log_mass"))
-    return Lines(*(np.concatenate(v)[:problems] for v in arrays), max(part.evaluated for part in lines))
+
+    def whole(name: str) -> np.ndarray:
+        return np.concatenate([getattr(part, name) for part in lines])[:problems]
+
+    evaluated = max(part.evaluated for part in lines)
+    return Lines(whole("t"), whole("lp"), whole("nodes"), whole("log_mass"), evaluated)

@@ -53,7 +53,7 @@ def programs(form: CollapsedForm) -> Programs:
     if key not in _programs:
         bare = form.bare()
         both = bare.log_density, bare.draw_sites
-        over = [jax.jit(partial(way, f, bare.matrices)) for way in (_points, _problems) for f in both]
+        over = (jax.jit(partial(way, f, bare.matrices)) for way in (_points, _problems) for f in both)
         more: dict[str, Any] = {}
         if isinstance(bare, DrawsTotal):
             more["many_total"] = jax.jit(partial(_problems, bare.draw_total, bare.matrices))
@@ -62,7 +62,8 @@ def programs(form: CollapsedForm) -> Programs:
             more["between"] = jax.jit(jax.vmap(bare.draw_between, (None, None, None, 0, 0)))
         if isinstance(bare, TotalOnLine):
             more["many_total_between"] = jax.jit(partial(_totals_between, bare))
-        _programs[key] = Programs(*over, **more)
+        density, draw, many_density, many_draw = over
+        _programs[key] = Programs(density, draw, many_density, many_draw, **more)
         if len(_programs) > KEPT:
             _programs.popitem(last=False)
     return _programs[key]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 NODES = 96
+COARSE = 48
 NEGLIGIBLE = 30.0
 FINE = 32
 START = 12.0
@@ -53,25 +54,29 @@ def quadrature(density: Callable[[np.ndarray], np.ndarray], uniform: np.ndarray)
 
     problems = len(uniform)
     low, high = np.full(problems, -START), np.full(problems, START)
-    rows, unit = np.arange(problems), np.linspace(0, 1, NODES)
-    evaluated = 0
+    rows, size, evaluated = np.arange(problems), COARSE, 0
     while evaluated < NODES * ROUNDS:
-        evaluated += NODES
-        t = low[:, None] + (high - low)[:, None] * unit
+        evaluated += size
+        wide = high - low
+        t = low[:, None] + wide[:, None] * np.linspace(0, 1, size)
         lp = density(t)
         if not np.isfinite(lp).any(1).all():
             raise FloatingPointError("the marginal density is nowhere finite: the data and the prior exclude each other")
         inside = lp > np.nanmax(lp, 1, keepdims=True) - NEGLIGIBLE
-        first, last = inside.argmax(1), NODES - 1 - inside[:, ::-1].argmax(1)
-        wide = high - low
-        again = (first == 0) | (last == NODES - 1) | (last - first <= NODES // 2)
-        if not again.any():
+        first, last = inside.argmax(1), size - 1 - inside[:, ::-1].argmax(1)
+        edge = (first == 0) | (last == size - 1)
+        again = edge | (last - first <= (NODES // 2 if size == NODES else 2))
+        if size == NODES and not again.any():
             break
-        after = np.where(last == NODES - 1, high + wide, t[rows, np.minimum(last + 1, NODES - 1)])
+        # Coarse nodes say where the density is; the nodes that follow are spread over it and one step beyond.
+        moved = again | (size == COARSE) & ~again.any()
+        after = np.where(last == size - 1, high + wide, t[rows, np.minimum(last + 1, size - 1)])
         before = np.where(first == 0, low - wide, t[rows, np.maximum(first - 1, 0)])
-        low, high = np.where(again, before, low), np.where(again, after, high)
+        low, high = np.where(moved, before, low), np.where(moved, after, high)
+        size = size if again.any() else NODES
     else:
         raise FloatingPointError("the marginal density of the one hyperparameter does not fall off: no quadrature holds it")
+    unit = np.linspace(0, 1, NODES)
     height = np.nanmax(lp, 1)
     spline = CubicSpline(unit, np.maximum(lp - height[:, None], -10 * NEGLIGIBLE), axis=1)
     fine = np.linspace(0, 1, FINE * (NODES - 1) + 1)

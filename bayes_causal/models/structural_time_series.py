@@ -315,11 +315,13 @@ class StructuralTimeSeries:
         paths = series_predictive.paths(self.parts, sites, d, rng)
         beta = series_predictive.coefficients(sites)
         expected = series_predictive.expected(paths, beta, d)
-        outcome = expected + series_predictive.errors(expected, sites, d, rng)
+        outcome = series_predictive.errors(expected, sites, d, rng)
+        outcome += expected
         named = {k: v * s for k, v in paths.items()}
-        offset = beta[..., :1] if d.intercept and beta is not None else 0.0
-        named["level"] = d.center + s * (paths["level"] + offset)
-        named["counterfactual"] = d.center + s * outcome
+        named["level"] += d.center + (s * beta[..., :1] if d.intercept and beta is not None else 0.0)
+        outcome *= s
+        outcome += d.center
+        named["counterfactual"] = outcome
         if beta is not None:
             named["beta"] = beta[..., int(d.intercept) :] * s / d.control_scale
             taken = sites.get("include", np.ones_like(beta))

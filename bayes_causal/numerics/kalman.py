@@ -50,7 +50,7 @@ def gram(space: Space, columns: Array, observed: Array, method: Literal["scan", 
 
 
 def filtered(space: Space, columns: Array, observed: Array) -> tuple[Array, Array, Array, Array]:
-    """`gram` row by row; and (m, c) means of the states at the last observed row, given it and those before, and their (m, m) covariance."""
+    """`gram` row by row; then (m, c) means and (m, m) covariance of the states at the last observed row, given all observed."""
     m, c = space.transition.shape[0], columns.shape[1]
 
     def step(carry: tuple[Array, ...], row: tuple[Array, ...]) -> tuple[tuple[Array, ...], None]:

@@ -33,8 +33,8 @@ from bayes_causal.numerics.sd_prior import SdPrior
 from bayes_causal.numerics.state_space import LOG_2PI, Part, SeriesSums, pick
 from bayes_causal.numerics.subsets import eliminate, members
 
-GAUSS = np.polynomial.legendre.leggauss(24)
-WIDTH = 7.0
+GAUSS = np.polynomial.legendre.leggauss(18)
+WIDTH = 6.0
 CELLS, GROUP = 96, 8
 LEFT = ((0, 0), (0, 1), (1, 1), (0, 2), (1, 2), (2, 2))
 
@@ -112,15 +112,14 @@ class OneRatio:
         return logsumexp(self.sub_models(sums, self.log_ratio(t[0]))[0]) + jnp.log(2.0)
 
     def table(self, sums: SeriesSums, t: Array) -> tuple[Array, tuple[Array, ...]]:
-        """Log p(y, t); and of one node (G,) Σ of the probabilities of γ so far, (6, G) what is left of level, outcome and sum ahead
-        in each sub-model, (p + 2, p + 2) products."""
+        """Log p(y, t); and (G,) sums of the probabilities of γ, (6, G) entries of what is left, (p + 2, p + 2) products."""
         log_p, rest, products = self.sub_models(sums, self.log_ratio(t[0]))
         total = logsumexp(log_p)
         left = jnp.stack([rest[:, i, j] for i, j in LEFT])
         return total + jnp.log(2.0), (jnp.cumsum(jnp.exp(log_p - total)), left, products)
 
     def sub_models(self, sums: SeriesSums, log_q: Array) -> tuple[Array, Array, Array]:
-        """(G,) log p(y, γ, log q), (G, 3, 3) what sub-models leave of level, outcome and sum ahead, and (p + 2, p + 2) products."""
+        """(G,) log p(y, γ, log q), (G, 3, 3) what is left of level, outcome and sum ahead, and (p + 2, p + 2) products."""
         p = self.candidates
         products, log_f, at, variance = self._whitened(sums, log_q)
         count = jnp.sum(sums.ahead)
@@ -227,11 +226,12 @@ class OneRatio:
         c, b, a = left
         precision = jnp.exp(log_precision)
         level = precision * sums.first_sd[0] ** 2
-        fit = a - b**2 * level / (c * level + 1) + self.sigma.ss + self.sigma_level.ss * jnp.exp(-log_q)
-        return self._shape(sums) * log_precision - 0.5 * precision * fit, 1 / jnp.sqrt(c * level + 1)
+        share = 1 / (c * level + 1)
+        fit = a - b**2 * level * share + self.sigma.ss + self.sigma_level.ss * jnp.exp(-log_q)
+        return self._shape(sums) * log_precision - 0.5 * precision * fit, jnp.sqrt(share)
 
     def _interval(self, sums: SeriesSums, log_q: Array, left: Block) -> tuple[Array, Array, Array]:
-        """(K,) ends in log λ between which the integrand lies, all but e^(−24) of it, and a point near its highest between them."""
+        """(K,) ends in log λ between which all but 2e-9 of the integrand lies, and a point near its highest."""
         shape = self._shape(sums)
         c, b, a = left
         rate = (a - b**2 / c + self.sigma.ss + self.sigma_level.ss * jnp.exp(-log_q)) / 2
@@ -276,7 +276,7 @@ def _cell(masses: list[Array], u: Array, whole: bool = True) -> tuple[Array, Arr
     for m in masses:
         sums.append(sums[-1] + m)
     mass = u * sums[-1] if whole else u
-    k = sum((mass >= s).astype(int) for s in sums[1:-1])
+    k = jnp.sum(jnp.stack([mass >= s for s in sums[1:-1]]), 0)
     return k, _chosen(sums[:-1], k), mass
 
 

@@ -46,7 +46,7 @@ def model(rng: np.random.Generator, *, missing: bool = True, **options: Any) -> 
 
 
 def states(form: Any, sums: Any, theta: dict[str, float]) -> tuple[np.ndarray, np.ndarray]:
-    """(T, n) what each initial state and each innovation adds to each row, and (n,) their sds: no filter, no recursion of variances."""
+    """(T, n) what each initial state and each innovation adds to each row, and (n,) their sds: no variance is filtered."""
     rows, columns, sds, start = sums.observed.size, [], [], 0
     for part in form.parts:
         m, own = part.size, slice(start, start + part.size)
