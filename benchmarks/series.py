@@ -22,31 +22,33 @@ from typing import Any
 import numpy as np
 
 PRE = 0.7
+PEER_NAME = "bsts-causalimpact 1.7"
 PEER = """
 import json, sys, time
 from concurrent.futures import ProcessPoolExecutor
 import numpy as np, pandas as pd
 from causal_impact import CausalImpact
 def effect(job):
-    z, pre, draws, seed = job
+    z, pre, draws, seed, options = job
     frame = pd.DataFrame(z, columns=["y"] + [f"x{k}" for k in range(z.shape[1] - 1)])
     # 1.7 defaults to an expected model size of 2, R to 3; it counts controls only
-    args = {"niter": draws, "seed": seed, "expected_model_size": 3}
+    args = {"niter": draws, "seed": seed, "expected_model_size": 3} | options
     ci = CausalImpact(frame, [0, pre - 1], [pre, len(z) - 1], model_args=args)
     return z[pre:, 0].mean() - np.asarray(ci._samples.predictions).reshape(-1, len(z) - pre).mean(1)
 if __name__ == "__main__":
-    path, pre, draws = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+    path, pre, draws, options = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), json.loads(sys.argv[4])
     z = np.load(path)
     if len(z) == 1:
         seconds = []
         for seed in range(5):
-            start = time.perf_counter(); found = effect((z[0], pre, draws, seed)); seconds.append(time.perf_counter() - start)
+            start = time.perf_counter(); found = effect((z[0], pre, draws, seed, options))
+            seconds.append(time.perf_counter() - start)
         seconds = min(seconds)
     else:
         with ProcessPoolExecutor(2) as pool:
-            list(pool.map(effect, [(z[0], pre, 10, 0)] * 2))
+            list(pool.map(effect, [(z[0], pre, 10, 0, options)] * 2))
             start = time.perf_counter()
-            found = np.stack(list(pool.map(effect, [(v, pre, draws, k) for k, v in enumerate(z)], chunksize=8)))
+            found = np.stack(list(pool.map(effect, [(v, pre, draws, k, options) for k, v in enumerate(z)], chunksize=8)))
             seconds = time.perf_counter() - start
     np.save(path + ".effects.npy", found)
     print(json.dumps({"seconds": seconds}))
@@ -125,21 +127,28 @@ def effects(built: list[Any], draws: int, seed: int) -> np.ndarray:
 
 
 def peer(z: np.ndarray, asked: argparse.Namespace) -> dict[str, Any]:
-    """The same of the peer, in its own interpreter."""
+    """The same of the peer."""
+    found = peer_effects(z, asked.draws, asked.peer)
+    if found is None:
+        return {"method": PEER_NAME, "absent": f"not installed for {asked.peer}: give one that has it with --peer"}
+    return {"method": PEER_NAME, "warm_s": found[1]} | told(found[0])
+
+
+def peer_effects(z: np.ndarray, draws: int, interpreter: str, **options: Any) -> tuple[np.ndarray, float] | None:
+    """(series, draws) of the average effect and seconds of the peer in an interpreter of its own, which may not have it."""
     import tempfile
     from pathlib import Path
 
-    name = "bsts-causalimpact 1.7"
-    if subprocess.run([asked.peer, "-c", "import causal_impact._core"], capture_output=True, check=False).returncode:
-        return {"method": name, "absent": f"not installed for {asked.peer}: give one that has it with --peer"}
+    if subprocess.run([interpreter, "-c", "import causal_impact._core"], capture_output=True, check=False).returncode:
+        return None
     with tempfile.TemporaryDirectory() as folder:
         path, script = Path(folder) / "z.npy", Path(folder) / "peer.py"
         np.save(path, z)
         script.write_text(PEER, encoding="utf-8")
-        command = [asked.peer, str(script), str(path), str(int(PRE * z.shape[1])), str(asked.draws)]
+        command = [interpreter, str(script), str(path), str(int(PRE * z.shape[1])), str(draws), json.dumps(options)]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
-        draws = np.load(f"{path}.effects.npy").reshape(len(z), -1)
-    return {"method": name, "warm_s": json.loads(done.stdout.splitlines()[-1])["seconds"]} | told(draws)
+        effects = np.load(f"{path}.effects.npy").reshape(len(z), -1)
+    return effects, float(json.loads(done.stdout.splitlines()[-1])["seconds"])
 
 
 def told(draws: np.ndarray) -> dict[str, Any]:

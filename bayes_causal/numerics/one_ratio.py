@@ -261,11 +261,11 @@ class OneRatio:
         f = jnp.exp(log_f - self._log_integrand(sums, log_q, left, top)[0]) * factor
         # First which of a few groups of cells, then which of its cells: short sums in place of a long one.
         cells = (f[1:] + f[:-1]) / 2
-        sums = _sums(jnp.sum(cells.reshape(-1, GROUP, *f.shape[1:]), 1))
-        mass = uniform * sums[-1]
-        group = jnp.sum(mass >= sums[1:-1], 0)
+        before = _sums(jnp.sum(cells.reshape(-1, GROUP, *f.shape[1:]), 1))
+        mass = uniform * before[-1]
+        group = jnp.sum(mass >= before[1:-1], 0)
         inside = jnp.take_along_axis(f, GROUP * group + places[: GROUP + 1].astype(int), 0)
-        below = _entry(sums, group) + _sums((inside[1:] + inside[:-1]) / 2)
+        below = _entry(before, group) + _sums((inside[1:] + inside[:-1]) / 2)
         k = jnp.sum(mass >= below[1:-1], 0)
         f0, f1, over = _entry(inside, k), _entry(inside, k + 1), mass - _entry(below, k)
         share = 2 * over / jnp.maximum(f0 + jnp.sqrt(jnp.maximum(f0**2 + 2 * (f1 - f0) * over, 0.0)), 1e-300)
