@@ -7,6 +7,7 @@ over the cores changes nothing but rounding.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from threading import Lock
 from typing import Any
 
 import jax
@@ -83,18 +84,23 @@ def _paths(
     starts = np.minimum(np.arange(0, size, width), size - width)
     normals = form.normals(jax.tree.map(lambda v: v[0], sums))
 
-    def draw(task: tuple[int, int]) -> Any:
+    sites: dict[str, np.ndarray] = {}
+    lock = Lock()
+
+    def draw(task: tuple[int, int]) -> None:
         k, start = task
         own, table = jax.tree.map(lambda v: v[k], (sums, tables))
         normal = _stream(seed, known[k], 1 + start).standard_normal((width, normals))
-        return jax.device_get(between(own, lines.nodes[k], table, lines.t[k, start : start + width, None], normal))
+        drawn = jax.device_get(between(own, lines.nodes[k], table, lines.t[k, start : start + width, None], normal))
+        with lock:
+            sites.update({n: np.empty((problems, size, *v.shape[1:])) for n, v in drawn.items() if n not in sites})
+        # The last chunk is as wide as the others and begins earlier: what it shares with the one before stays as that drew it.
+        new = -(-start // width) * width
+        for name, v in drawn.items():
+            sites[name][k, new : start + width] = v[new - start :]
 
     tasks = [(k, int(start)) for k in range(problems) for start in starts]
-    drawn = on_cores(draw, tasks, compiled=_seen(compiled, (width, normals)))
-    sites = {name: np.empty((problems, size, *v.shape[1:])) for name, v in drawn[0].items()}
-    for (k, start), own in zip(tasks, drawn, strict=True):
-        for name, v in own.items():
-            sites[name][k, start : start + width] = v
+    on_cores(draw, tasks, compiled=_seen(compiled, (width, normals)))
     return sites
 
 

@@ -127,7 +127,7 @@ def sample_many(
             lines, drawn = on_lines(form, sums, draws, seed, total=total, numbers=numbers)
             exact = np.zeros(len(lines.t))
             return ManyDraws(drawn, exact, exact + 1.0)
-        sums = jax.tree.map(jnp.asarray, sums)
+        sums = jax.tree.map(np.asarray, sums)  # cut into blocks by NumPy: jax takes a program for each
         compiled = programs(form)
         density = partial(_in_chunks, compiled.many_density, sums)
         modes, heights, hessians = newton(density, int(jax.tree.leaves(sums)[0].shape[0]), len(form.hypers))
@@ -170,7 +170,7 @@ def draw_many(form: CollapsedForm, t: np.ndarray, *, seed: int) -> dict[str, np.
     with jax.enable_x64(True):
         keys = np.asarray(jax.random.split(jax.random.PRNGKey(seed), t.shape[0]))
         shared = (np.broadcast_to(v, (problems, *v.shape)) for v in (t, keys))
-        sites: dict[str, np.ndarray] = _in_chunks(programs(form).many_draw, jax.tree.map(jnp.asarray, form.sums), *shared)
+        sites: dict[str, np.ndarray] = _in_chunks(programs(form).many_draw, jax.tree.map(np.asarray, form.sums), *shared)
     return sites
 
 

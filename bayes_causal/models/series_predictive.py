@@ -5,7 +5,8 @@ Leading dims of sites are whatever they are; the last is time.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,9 @@ from bayes_causal.numerics import ar1
 if TYPE_CHECKING:
     from bayes_causal.models.structural_time_series import StructuralTimeSeries
 
-STREAMS = 4
+HELD = 2**16
+
+Sites = Mapping[str, np.ndarray]
 
 
 def paths(
@@ -32,6 +35,32 @@ def paths(
         return {p.name: sites[p.name][..., : d.rows] for p in parts}
     built = {p.name: p.path(sites, d.rows, rng) for p in parts}
     return built | {parts[0].name: built[parts[0].name] + d.first}
+
+
+def in_blocks(
+    f: Callable[[Sites, np.random.Generator], dict[str, np.ndarray]], sites: Sites, rows: int, seed: int
+) -> dict[str, np.ndarray]:
+    """`f` of (S, ...) sites, so many draws at a time that their (draw, row) arrays stay in the cache, on all cores.
+
+    Every block has random numbers of its own: the same numbers of draws and rows give the same answer.
+    """
+    draws = len(sites["sigma"])
+    starts = range(0, draws, max(1, HELD // rows))
+    streams = np.random.default_rng(seed).spawn(len(starts))
+
+    def block(k: int) -> dict[str, np.ndarray]:
+        return f({name: v[starts[k] : starts[k] + starts.step] for name, v in sites.items()}, streams[k])
+
+    first = block(0)
+    found = {name: np.empty((draws, *v.shape[1:])) for name, v in first.items()}
+
+    def fill(k: int) -> None:
+        for name, v in (block(k) if k else first).items():
+            found[name][starts[k] : starts[k] + starts.step] = v
+
+    with ThreadPoolExecutor(os.cpu_count()) as cores:
+        list(cores.map(fill, range(len(starts))))
+    return found
 
 
 def coefficients(sites: Mapping[str, np.ndarray]) -> np.ndarray | None:
@@ -53,7 +82,7 @@ def expected(paths: Mapping[str, np.ndarray], beta: np.ndarray | None, d: Series
 def errors(expected: np.ndarray, sites: Mapping[str, np.ndarray], d: SeriesDesign, rng: np.random.Generator) -> np.ndarray:
     """(..., T) errors: drawn anew up to the last fitted row, and from there on continuing the error of that row."""
     sigma = sites["sigma"][..., None]
-    noise = _normals(expected.shape, rng)
+    noise = rng.standard_normal(expected.shape)
     noise *= sigma
     if "rho" not in sites:
         return noise
@@ -63,15 +92,6 @@ def errors(expected: np.ndarray, sites: Mapping[str, np.ndarray], d: SeriesDesig
         before = d.y[last] - expected[..., last] if t == last + 1 else noise[..., t - 1]
         noise[..., t] += rho * before
     return noise
-
-
-def _normals(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
-    """Standard normals, a few streams side by side: they take longer than all else a draw of the outcomes needs."""
-    out = np.empty(shape)
-    halves = np.array_split(out.reshape(-1), STREAMS)
-    with ThreadPoolExecutor(STREAMS) as cores:
-        list(cores.map(lambda own, part: own.standard_normal(out=part), rng.spawn(STREAMS), halves))
-    return out
 
 
 def fresh_errors(sites: Mapping[str, np.ndarray], d: SeriesDesign, rng: np.random.Generator) -> np.ndarray:

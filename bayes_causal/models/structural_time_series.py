@@ -310,8 +310,13 @@ class StructuralTimeSeries:
 
     def natural(self, sites: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Reported quantities in units of the outcome, from the sites of either a twin or the collapsed form."""
+        lead = sites["sigma"].shape
+        flat = {k: v.reshape(-1, *v.shape[len(lead) :]) for k, v in sites.items()}
+        found = series_predictive.in_blocks(self._natural, flat, self.design.rows, NOISE_SEED)
+        return {k: v.reshape(*lead, *v.shape[1:]) for k, v in found.items()}
+
+    def _natural(self, sites: Mapping[str, np.ndarray], rng: np.random.Generator) -> dict[str, np.ndarray]:
         d, s = self.design, self.design.scale
-        rng = np.random.default_rng(NOISE_SEED)
         paths = series_predictive.paths(self.parts, sites, d, rng)
         beta = series_predictive.coefficients(sites)
         expected = series_predictive.expected(paths, beta, d)
