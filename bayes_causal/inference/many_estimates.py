@@ -31,7 +31,8 @@ def estimate_many(
     """Overall effects of many models, each on its own data.
 
     Models need not be of one shape: those that are share a program. Posteriors are drawn in blocks of bounded memory and only
-    what is asked for is kept.
+    what is asked for is kept. Where the answers of a model hang on one number a draw, as those of a series on the sum of its
+    counterfactual, that number is drawn alone: exactly of the law it has with paths, which are never drawn.
 
     Parameters
     ----------
@@ -39,6 +40,8 @@ def estimate_many(
     estimands : sequence of Estimand or str, optional
         Overall ones (no `by`); a name is taken on the scale of the headline. The headlines if left out.
     seed : int
+        A model with one hyperparameter has random numbers of its own: its answers hang on its place among the models, and not on
+        how they are cut into blocks. Other models share those of their block.
     draws : int
         Draws a model.
     level : float

@@ -52,6 +52,8 @@ def in_blocks(
         return f({name: v[starts[k] : starts[k] + starts.step] for name, v in sites.items()}, streams[k])
 
     first = block(0)
+    if len(starts) == 1:
+        return first
     found = {name: np.empty((draws, *v.shape[1:])) for name, v in first.items()}
 
     def fill(k: int) -> None:
@@ -143,7 +145,8 @@ def refuse(model: StructuralTimeSeries, estimand: Estimand) -> None:
 
 def counted(model: StructuralTimeSeries) -> np.ndarray:
     """Positions of the dates overall answers are about: those of the post-period with an outcome."""
-    return np.flatnonzero(model.series.post & model.series.observed)
+    d = model.design
+    return np.flatnonzero(d.post & np.isfinite(d.y))
 
 
 def answer(model: StructuralTimeSeries, without: np.ndarray, estimand: Estimand) -> np.ndarray:
