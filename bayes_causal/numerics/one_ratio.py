@@ -33,8 +33,8 @@ from bayes_causal.numerics.sd_prior import SdPrior
 from bayes_causal.numerics.state_space import LOG_2PI, Part, SeriesSums, pick
 from bayes_causal.numerics.subsets import eliminate, members
 
-GAUSS = np.polynomial.legendre.leggauss(18)
-WIDTH = 6.0
+GAUSS = np.polynomial.legendre.leggauss(20)
+BELOW, ABOVE = 8.0, 6.0  # sds of log λ around its mode, the longer tail of a short series below
 CELLS, GROUP = 96, 8
 LEFT = ((0, 0), (0, 1), (1, 1), (0, 2), (1, 2), (2, 2))
 
@@ -231,16 +231,16 @@ class OneRatio:
         return self._shape(sums) * log_precision - 0.5 * precision * fit, jnp.sqrt(share)
 
     def _interval(self, sums: SeriesSums, log_q: Array, left: Block) -> tuple[Array, Array, Array]:
-        """(K,) ends in log λ between which all but 2e-9 of the integrand lies, and a point near its highest."""
+        """(K,) ends in log λ between which all but some 1e-8 of the integrand lies, and a point near its highest."""
         shape = self._shape(sums)
         c, b, a = left
         rate = (a - b**2 / c + self.sigma.ss + self.sigma_level.ss * jnp.exp(-log_q)) / 2
         center, sd = jnp.log(shape / rate), 1 / jnp.sqrt(shape)
         limit = jnp.maximum(-2 * np.log(self.sigma.upper), log_q - 2 * np.log(self.sigma_level.upper))
-        low = jnp.maximum(center - WIDTH * sd, limit)
+        low = jnp.maximum(center - BELOW * sd, limit)
         # Beyond a limit above the mode, the integrand falls at this rate at least.
         fall = jnp.maximum(rate * jnp.exp(low) - shape, 1e-3)
-        high = jnp.where(limit > center, low + jnp.minimum(WIDTH * sd, 30 / fall), center + WIDTH * sd)
+        high = jnp.where(limit > center, low + jnp.minimum(ABOVE * sd, 30 / fall), center + ABOVE * sd)
         return low, high, jnp.maximum(center, low)
 
     def _over_precision(self, sums: SeriesSums, log_q: Array, rest: Array) -> Array:
