@@ -7,7 +7,7 @@ it must not see are masked, controls that it must not use are columns of zeros, 
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -64,7 +64,7 @@ class Refit:
             if form.selection:
                 log_prior = np.where(members(form.candidates)[:, out].any(1), NEVER, log_prior)
             sums = sums._replace(columns=columns, slab=slab, log_prior=log_prior)
-        return replace(form, span=max(self.span, form.span), sums=sums)
+        return form.on(sums, max(self.span, form.span))
 
     def columns(self, form: Any) -> np.ndarray:
         """Positions among the candidate columns of the controls left out; an intercept comes before the controls."""
