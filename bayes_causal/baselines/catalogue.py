@@ -38,8 +38,10 @@ class BaselineEntry:
     estimands : names of estimands it answers
     by : dimensions it breaks an answer down by
     packages : optional packages it needs, from the extra 'baselines'
+    beside : names of models
+        Part of ``baselines: default`` beside these models.
     default : bool
-        Part of ``baselines: default``.
+        Part of it beside models that no entry names, and where no model is.
     sums : bool
         Takes a `PanelSource` too.
     """
@@ -53,6 +55,7 @@ class BaselineEntry:
     estimands: tuple[str, ...] = ("att",)
     by: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
     default: bool = True
     sums: bool = False
 
@@ -67,6 +70,9 @@ class BaselineEntry:
 
 
 PARALLEL = "without treatment, treated and untreated units would have moved in parallel; no anticipation"
+HULL = "the treated unit, without treatment, would have kept its relation to an average of the donors; donors are not affected"
+RANKED = "no effect: rank of the effect's size among those of donors given the treatment (placebo in space)"
+WITH_DONORS: dict[str, Any] = {"by": ("time", "event_time", "unit"), "beside": ("synthetic_control",), "default": False}
 UNMOVED = "the intervention left the controls alone, and they keep their relation to the outcome"
 BASELINES: dict[str, BaselineEntry] = {
     entry.name: entry
@@ -130,6 +136,51 @@ BASELINES: dict[str, BaselineEntry] = {
             by=("event_time", "cohort", "time"),
         ),
         BaselineEntry(
+            "sc_classic",
+            "synthetic_controls",
+            "panel",
+            "synthetic control: the average of donors, with weights from 0 up, that comes closest before the treatment",
+            f"{HULL}; it lies among them",
+            RANKED,
+            **WITH_DONORS,
+        ),
+        BaselineEntry(
+            "sc_demeaned",
+            "synthetic_controls",
+            "panel",
+            "synthetic control of deviations from each unit's own level before the treatment",
+            HULL,
+            RANKED,
+            **WITH_DONORS,
+        ),
+        BaselineEntry(
+            "sc_ridge",
+            "synthetic_controls",
+            "panel",
+            "ridge-augmented synthetic control: weights bent to a closer fit, some of them negative",
+            f"{HULL}, or to a ridge regression on them",
+            RANKED,
+            **WITH_DONORS,
+        ),
+        BaselineEntry(
+            "sdid",
+            "synthetic_did",
+            "panel",
+            "synthetic differences-in-differences: donors and periods weighed to resemble the treated ones, then two by two",
+            "without treatment, treated units and weighed donors would have moved in parallel since the weighed periods",
+            "no effect (normal, standard error from placebos in space or the jackknife)",
+            **WITH_DONORS,
+        ),
+        BaselineEntry(
+            "did_simple",
+            "synthetic_did",
+            "panel",
+            "two-by-two difference of means: change of the treated less change of all donors, every period alike",
+            PARALLEL,
+            "no effect (normal, standard error from placebos in space or the jackknife)",
+            **WITH_DONORS,
+        ),
+        BaselineEntry(
             "ols_pre_period",
             "pre_period",
             "time_series",
@@ -171,6 +222,7 @@ def run(
     estimands: Estimand | Sequence[Estimand] | None = None,
     *,
     level: float = 0.9,
+    beside: str | None = None,
 ) -> list[Estimate]:
     """Ask baselines.
 
@@ -178,12 +230,14 @@ def run(
     ----------
     data : Panel or TimeSeries
     names : "default", "none", a name, or a list of names and ``{name: {option: value}}``
-        "default" are those for the kind of the data.
+        "default" are those for the kind of the data and the model beside them.
     estimands : Estimand or sequence, optional
         What is asked. One estimand means the overall answer and every breakdown a baseline has; a list means exactly its
         members. The rows take over its scale. Default: the overall att with every breakdown.
     level : float
         Nominal probability of the intervals.
+    beside : str, optional
+        The model whose answer they stand beside.
 
     Returns
     -------
@@ -198,7 +252,7 @@ def run(
     MissingExtraError
         A baseline was asked for by name and its package is not installed.
     """
-    entries = resolve(names, kind_of(data))
+    entries = resolve(names, kind_of(data), beside)
     problems = list(refused(entries))
     if problems:
         raise StudyError(problems)
@@ -215,10 +269,12 @@ def run(
     return answers
 
 
-def resolve(names: Entries, kind: str) -> list[tuple[str, dict[str, Any]]]:
-    """Names and options that a study's `baselines` stands for, on data of a kind."""
+def resolve(names: Entries, kind: str, beside: str | None = None) -> list[tuple[str, dict[str, Any]]]:
+    """Names and options that a study's `baselines` stands for, on data of a kind, beside a model."""
     if names == "default":
-        return [(name, {}) for name, entry in BASELINES.items() if entry.default and entry.kind == kind]
+        own = [entry for entry in BASELINES.values() if entry.kind == kind]
+        named = [entry for entry in own if beside in entry.beside]
+        return [(entry.name, {}) for entry in named or own if entry.default or named]
     if isinstance(names, str):
         return [] if names == "none" else [(names, {})]
     pairs = [{entry: {}} if isinstance(entry, str) else entry for entry in names]
