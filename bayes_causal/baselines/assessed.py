@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from bayes_causal.baselines.conformal import conformal
 from bayes_causal.baselines.donors import Choice, comparisons
-from bayes_causal.baselines.placebos import jackknife, placebo
-from bayes_causal.baselines.synthetic import Question, Reference, Weigh, Weights, answer, cells, effects, question
+from bayes_causal.baselines.placebos import Placebos, assign, jackknife, ranked
+from bayes_causal.baselines.synthetic import Question, Reference, Weigh, Weights, answer, cells, effects, question, ratio
 from bayes_causal.errors import EstimandError, closest
 
 if TYPE_CHECKING:
@@ -57,6 +58,16 @@ class Method:
 
 
 @dataclass(frozen=True)
+class Problem:
+    """A method on a panel, known by its name and options: what is fitted once serves every breakdown that is asked for."""
+
+    panel: Panel
+    method: Method = field(compare=False)
+    choice: Choice = field(compare=False)
+    options: tuple[Any, ...]
+
+
+@dataclass(frozen=True)
 class Ask:
     """What is asked of a method: breakdown, level of intervals, kind of inference, random placebo draws and their seed."""
 
@@ -67,8 +78,8 @@ class Ask:
     seed: int = 0
 
 
-def assess(panel: Panel, method: Method, choice: Choice, ask: Ask, extra: Mapping[str, Any]) -> Estimate:
-    """The estimate of a method.
+def assess(panel: Panel, method: Method, choice: Choice, ask: Ask, *options: Any) -> Estimate:
+    """The estimate of a method; `options` are those its weights depend on beside the choice of donors.
 
     Raises
     ------
@@ -81,48 +92,63 @@ def assess(panel: Panel, method: Method, choice: Choice, ask: Ask, extra: Mappin
         )
     if not isinstance(ask.placebos, int) or ask.placebos < 2:
         raise EstimandError(f"{method.name}: placebos is {ask.placebos!r}: at least 2 random draws are needed")
-    found = comparisons(panel, choice, together=method.together, least=method.least)
-    weights = [method.weigh(case) for case in found.cases]
+    key = (method.name, *map(_hashable, (choice.donors, choice.exclude, choice.missing, choice.fit_periods, *options)))
+    problem = Problem(panel, method, choice, key)
+    found, weights, _ = _fitted(problem)
     asked = question(panel, found.cases, ask.by, method.name)
-    value = asked.average @ cells(found.cases, [effects(c, w) for c, w in zip(found.cases, weights, strict=True)])
-    reference = _reference(panel, method, found, weights, asked, value, ask)
+    reference = _reference(problem, asked, ask)
     unused = {} if (panel.dataset["weight"].values == 1).all() else {"panel_weights": "not used: every cell counts equally"}
-    return answer(panel, method.name, found, asked, weights, reference, ask.level, unused | dict(extra))
+    return answer(panel, method.name, found, asked, weights, reference, ask.level, unused)
 
 
-def _reference(
-    panel: Panel, method: Method, found: Comparisons, weights: list[Weights], asked: Question, value: np.ndarray, ask: Ask
-) -> Reference:
+@lru_cache(maxsize=8)
+def _fitted(problem: Problem) -> tuple[Comparisons, list[Weights], Weigh]:
+    """Cases, their weights, and what weighed them: it may hold settings that it chose for placebos."""
+    method = problem.method
+    found = comparisons(problem.panel, problem.choice, together=method.together, least=method.least)
+    return found, [method.weigh(case) for case in found.cases], method.weigh
+
+
+@lru_cache(maxsize=8)
+def _placebos(problem: Problem, draws: int, seed: int) -> Placebos | str:
+    found, _, weigh = _fitted(problem)
+    return assign(found.cases, weigh, draws, seed)
+
+
+def _hashable(value: Any) -> Any:
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        return value
+    return tuple(_hashable(v) for v in value)
+
+
+def _reference(problem: Problem, asked: Question, ask: Ask) -> Reference:
     """What was asked for; under auto placebos, and the jackknife where there are none. Reasons stand in ``extra``."""
     reasons: list[str] = []
     for how in ("placebo", "jackknife") if ask.inference == "auto" else (ask.inference,):
-        made = _one(how, panel, method, found, weights, asked, value, ask)
+        made = _one(how, problem, asked, ask)
         if isinstance(made, Reference):
             made = replace(made, extra=dict(made.extra) | {"inference_reason": "; ".join(reasons)}) if reasons else made
-            return replace(made, lower=None, upper=None, p_value=None) if method.normal else made
+            return replace(made, lower=None, upper=None, p_value=None) if problem.method.normal else made
         reasons.append(made)
-    none = np.full(value.shape, np.nan)
+    none = np.full(len(asked.average), np.nan)
     return Reference("none", none, extra={"inference_reason": "; ".join(reasons)})
 
 
-def _one(
-    how: str,
-    panel: Panel,
-    method: Method,
-    found: Comparisons,
-    weights: list[Weights],
-    asked: Question,
-    value: np.ndarray,
-    ask: Ask,
-) -> Reference | str:
-    if how == "placebo":
-        return placebo(panel, found.cases, method.weigh, asked, value, ask.level, ask.placebos, ask.seed)
-    if how == "jackknife":
-        return jackknife(found.cases, weights, asked)
+def _one(how: str, problem: Problem, asked: Question, ask: Ask) -> Reference | str:
+    """One kind of inference, or why it does not apply."""
+    found, weights, weigh = _fitted(problem)
+    cases = found.cases
     if how == "none":
         return "none was asked for"
-    if len(found.cases) > 1 or len(found.cases[0].units) > 1:
-        return f"conformal intervals are for one treated unit, and there are {sum(len(c.units) for c in found.cases)}"
-    if method.no_conformal:
-        return method.no_conformal
-    return conformal(found.cases[0], method.weigh, asked, value, ask.level)
+    if how == "jackknife":
+        return jackknife(cases, weights, asked)
+    paths = [effects(c, w) for c, w in zip(cases, weights, strict=True)]
+    value = asked.average @ cells(cases, paths)
+    if how == "placebo":
+        placebos = _placebos(problem, ask.placebos, ask.seed)
+        if isinstance(placebos, str):
+            return placebos
+        return ranked(problem.panel, placebos, asked, value, ratio(cases, paths), ask.level)
+    if len(cases) > 1 or len(cases[0].units) > 1:
+        return f"conformal intervals are for one treated unit, and there are {sum(len(c.units) for c in cases)}"
+    return problem.method.no_conformal or conformal(cases[0], weigh, asked, value, ask.level)

@@ -31,6 +31,7 @@ class Case:
         Periods whose outcomes weights are fitted to.
     outcome, pool : (n, T) and (J, T) outcomes, in units of the outcome
     traits, pool_traits : (n, K) and (J, K) predictors, in their own units
+    stands_for : positions of the treated units, where `units` are donors in their place
     """
 
     units: np.ndarray
@@ -42,6 +43,7 @@ class Case:
     pool: np.ndarray
     traits: np.ndarray
     pool_traits: np.ndarray
+    stands_for: tuple[int, ...] = ()
 
     def reassigned(self, units: np.ndarray, rest: np.ndarray) -> Case:
         """Donors number `units` in place of the treated, donors number `rest` as their donors."""
@@ -53,6 +55,7 @@ class Case:
             pool=self.pool[rest],
             traits=self.pool_traits[units],
             pool_traits=self.pool_traits[rest],
+            stands_for=tuple(self.units.tolist()),
         )
 
 

@@ -23,21 +23,16 @@ FEWEST = 2  # placebos that have a spread
 
 @dataclass(frozen=True, eq=False)
 class Placebos:
-    """R placebo answers (R, K), the ratio of each, and its units where it has one (else empty)."""
+    """Cases in which donors stand for the treated, the effects found in each, its unit where it has one, and how many failed."""
 
-    value: np.ndarray
-    ratio: np.ndarray
+    cases: list[list[Case]]
+    paths: list[list[np.ndarray]]
     units: list[int]
+    failed: int
 
 
-def placebo(
-    panel: Panel, cases: list[Case], weigh: Weigh, asked: Question, found: np.ndarray, level: float, draws: int, seed: int
-) -> Reference | str:
-    """The answers `found` (K,) among those of donors; or why there are no placebos.
-
-    The p-value is the rank of an answer's size among placebos and itself. The interval holds the constant effects that the same
-    rank does not reject (Firpo and Possebom 2018, doi:10.1515/jci-2016-0026); below 1/(1 − level) − 1 placebos there is none.
-    """
+def assign(cases: list[Case], weigh: Weigh, draws: int, seed: int) -> Placebos | str:
+    """Every donor in place of the one treated unit, or `draws` random sets in place of several; or why there are none."""
     treated = sum(len(c.units) for c in cases)
     pool = sorted({int(d) for c in cases for d in c.donors})
     if len(pool) <= treated:
@@ -48,38 +43,40 @@ def placebo(
     kept = [k for k, fake in enumerate(made) if fake]
     if len(kept) < FEWEST:
         return f"{len(kept)} of {len(made)} placebos have donors of their own: at least {FEWEST} are needed"
-    p = _answers([made[k] for k in kept], weigh, asked, [orders[k][0] for k in kept] if treated == 1 else [])
-    own = ratio(cases, [effects(c, weigh(c)) for c in cases])
-    return _ranked(panel, p, found, np.inf if own is None else own, level, len(made) - len(kept))
+    paths = [[effects(c, weigh(c)) for c in made[k]] for k in kept]
+    units = [orders[k][0] for k in kept] if treated == 1 else []
+    return Placebos([made[k] for k in kept], paths, units, len(made) - len(kept))
 
 
-def _ranked(panel: Panel, p: Placebos, found: np.ndarray, own: float, level: float, failed: int) -> Reference:
-    n = len(p.value)
-    size = np.sort(np.abs(p.value), 0)
+def ranked(panel: Panel, placebos: Placebos, asked: Question, found: np.ndarray, own: float | None, level: float) -> Reference:
+    """The answers `found` (K,), with their ratio `own`, among those of placebos.
+
+    The p-value is the rank of an answer's size among placebos and itself. The interval holds the constant effects that the same
+    rank does not reject (Firpo and Possebom 2018, doi:10.1515/jci-2016-0026); below 1/(1 − level) − 1 placebos there is none.
+    """
+    pairs = list(zip(placebos.cases, placebos.paths, strict=True))
+    value = np.array([asked.average @ cells(cases, paths) for cases, paths in pairs])
+    ratios = np.array([np.inf if (r := ratio(cases, paths)) is None else r for cases, paths in pairs])
+    n = len(value)
+    size = np.sort(np.abs(value), 0)
     slack = 1e-9 * np.maximum(size[-1], np.abs(found))
     p_value = (1 + (size >= np.abs(found) - slack).sum(0)) / (n + 1)
     k = int(np.ceil(level * (n + 1) - 1e-9))
     half = size[k - 1] if k <= n else np.full(found.shape, np.nan)
-    extra: dict[str, Any] = {
-        "placebos": n,
-        "p_value_att": float(p_value[0]) if len(found) == 1 else None,
-        "p_value_rmspe_ratio": float((1 + (p.ratio >= own * (1 - 1e-9)).sum()) / (n + 1)),
-    }
-    if failed:
-        extra["placebos_without_donors"] = failed
+    as_large = (ratios >= (np.inf if own is None else own * (1 - 1e-9))).sum()
+    extra: dict[str, Any] = {"placebos": n, "p_value_rmspe_ratio": float((1 + as_large) / (n + 1))}
+    if asked.by is None:
+        extra["p_value_att"] = float(p_value[0])
+        labels = panel.dataset["unit"].values
+        extra["placebo_units"] = [
+            {"unit": label(labels[d]), "value": float(v[0]), "rmspe_ratio": float(r) if np.isfinite(r) else None}
+            for d, v, r in zip(placebos.units, value, ratios, strict=bool(placebos.units))
+        ]
+    if placebos.failed:
+        extra["placebos_without_donors"] = placebos.failed
     if k > n:
-        extra["interval_reason"] = f"no interval at {level:.0%} from {n} placebos: the largest one bounds only {n / (n + 1):.0%}"
-    if p.units:
-        unit = panel.dataset["unit"].values
-        extra["placebo_units"] = (
-            [
-                {"unit": label(unit[d]), "value": float(v[0]), "rmspe_ratio": float(r) if np.isfinite(r) else None}
-                for d, v, r in zip(p.units, p.value, p.ratio, strict=True)
-            ]
-            if len(found) == 1
-            else []
-        )
-    return Reference("placebo", p.value.std(0), found - half, found + half, p_value, extra)
+        extra["interval_reason"] = f"{n} placebos bound at most {n / (n + 1):.0%}: too few for an interval at {level:.0%}"
+    return Reference("placebo", value.std(0), found - half, found + half, p_value, extra)
 
 
 def _assigned(cases: list[Case], order: list[int]) -> list[Case]:
@@ -97,15 +94,6 @@ def _assigned(cases: list[Case], order: list[int]) -> list[Case]:
     if not all(r.size for r in rest):
         return []
     return [c.reassigned(u, r) for c, u, r in zip(cases, chosen, rest, strict=True)]
-
-
-def _answers(made: list[list[Case]], weigh: Weigh, asked: Question, units: list[int]) -> Placebos:
-    value, ratios = [], []
-    for cases in made:
-        paths = [effects(c, weigh(c)) for c in cases]
-        value.append(asked.average @ cells(cases, paths))
-        ratios.append(ratio(cases, paths))
-    return Placebos(np.array(value), np.array([np.inf if r is None else r for r in ratios]), units)
 
 
 def jackknife(cases: list[Case], weights: list[Weights], asked: Question) -> Reference | str:

@@ -100,7 +100,8 @@ def sc_classic(
     reason = f"conformal intervals match every outcome, and {what} named" if what else ""
     method = Method("sc_classic", weigh, False, conformal=True, no_conformal=reason)
     choice = Choice(donors, exclude, missing, fit_periods, traits)
-    return assess(panel, method, choice, Ask(by, level, inference, placebos, seed), {})
+    ask = Ask(by, level, inference, placebos, seed)
+    return assess(panel, method, choice, ask, predictors, predictor_periods, special_predictors, predictor_weights)
 
 
 def sc_demeaned(
@@ -128,7 +129,7 @@ def sc_demeaned(
 
     choice = Choice(donors, exclude, missing)
     method = Method("sc_demeaned", weigh, False, conformal=True, least=2)
-    return assess(panel, method, choice, Ask(by, level, inference, placebos, seed), {})
+    return assess(panel, method, choice, Ask(by, level, inference, placebos, seed))
 
 
 def sc_ridge(
@@ -150,23 +151,28 @@ def sc_ridge(
     ----------
     penalty : float, optional
         In squared units of the outcome. Left out, the largest whose error on periods left out one by one is within one standard
-        error of the smallest, chosen anew for every placebo (Ben-Michael, Feller and Rothstein 2021, section 5.3).
+        error of the smallest (Ben-Michael, Feller and Rothstein 2021, section 5.3). It is chosen anew for every placebo where one
+        unit is treated; where several are, placebos take that of the unit they stand for.
 
     The others, returns and errors are those of `sc_classic`, without predictors and conformal intervals. ``extra``: penalty, and
     negative_weight (the sum of negative weights).
     """
     if penalty is not None and not penalty > 0:
         raise EstimandError(f"sc_ridge: penalty is {penalty!r}: it must be above 0")
+    several = int((panel.treated & panel.observed).any(1).sum()) > 1
+    chosen_for: dict[int, float] = {}
 
     def weigh(case: Case) -> Weights:
         a, b = case.pool[:, case.before].T, case.outcome[0, case.before]
-        chosen = _penalty(a, b) if penalty is None else penalty
+        held = chosen_for.get(case.stands_for[0]) if several and case.stands_for else penalty
+        chosen = _penalty(a, b) if held is None else held
+        chosen_for[int(case.units[0])] = chosen
         w = ridge_weights(a, b, simplex_weights(a, b), chosen)
         return Weights(w, np.zeros(len(b)), {"penalty": chosen, "negative_weight": float(w[w < 0].sum())})
 
     choice = Choice(donors, exclude, missing)
     method = Method("sc_ridge", weigh, False, least=1 if penalty else 3)
-    return assess(panel, method, choice, Ask(by, level, inference, placebos, seed), {})
+    return assess(panel, method, choice, Ask(by, level, inference, placebos, seed), penalty)
 
 
 def _penalty(a: np.ndarray, b: np.ndarray) -> float:

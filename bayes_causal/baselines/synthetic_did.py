@@ -58,7 +58,7 @@ def sdid(
         A question or option that does not exist, or no treated unit with a donor and two periods before.
     """
     method = Method("sdid", _synthetic_did, True, least=2, normal=True)
-    return assess(panel, method, Choice(donors, exclude, missing), Ask(by, level, inference, placebos, seed), {})
+    return assess(panel, method, Choice(donors, exclude, missing), Ask(by, level, inference, placebos, seed))
 
 
 def did_simple(
@@ -83,7 +83,7 @@ def did_simple(
         return Weights(np.full(n, 1 / n), np.full(before, 1 / before))
 
     method = Method("did_simple", weigh, True, normal=True)
-    return assess(panel, method, Choice(donors, exclude, missing), Ask(by, level, inference, placebos, seed), {})
+    return assess(panel, method, Choice(donors, exclude, missing), Ask(by, level, inference, placebos, seed))
 
 
 def _synthetic_did(case: Case) -> Weights:

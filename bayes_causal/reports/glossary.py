@@ -50,8 +50,8 @@ WEIGHTS = {
         "the headline, without pooling or prior (arXiv:2207.05943)"
     ),
     "sc_classic": (
-        "compares with the one average of donors that comes closest before the treatment, as if its weights were known; where the "
-        "treated unit lies outside what donors span, the gap before carries over"
+        "compares with the one average of donors that comes closest before the treatment, as if its weights were known; where "
+        "the treated unit lies outside what donors span, the gap before carries over"
     ),
     "sc_demeaned": "takes the mean gap before the treatment away, so that only movements are matched, not levels",
     "sc_ridge": (
