@@ -40,6 +40,8 @@ class BaselineEntry:
     packages : optional packages it needs, from the extra 'baselines'
     beside : names of models
         Part of ``baselines: default`` beside these models.
+    shares : names of options
+        Taken over from the model beside, where it has them and the study does not set them for the baseline.
     default : bool
         Part of it beside models that no entry names, and where no model is.
     sums : bool
@@ -56,6 +58,7 @@ class BaselineEntry:
     by: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()
     beside: tuple[str, ...] = ()
+    shares: tuple[str, ...] = ()
     default: bool = True
     sums: bool = False
 
@@ -72,7 +75,12 @@ class BaselineEntry:
 PARALLEL = "without treatment, treated and untreated units would have moved in parallel; no anticipation"
 HULL = "the treated unit, without treatment, would have kept its relation to an average of the donors; donors are not affected"
 RANKED = "no effect: rank of the effect's size among those of donors given the treatment (placebo in space)"
-WITH_DONORS: dict[str, Any] = {"by": ("time", "event_time", "unit"), "beside": ("synthetic_control",), "default": False}
+WITH_DONORS: dict[str, Any] = {
+    "by": ("time", "event_time", "unit"),
+    "beside": ("synthetic_control",),
+    "shares": ("donors", "exclude"),
+    "default": False,
+}
 UNMOVED = "the intervention left the controls alone, and they keep their relation to the outcome"
 BASELINES: dict[str, BaselineEntry] = {
     entry.name: entry
@@ -223,6 +231,7 @@ def run(
     *,
     level: float = 0.9,
     beside: str | None = None,
+    options: Mapping[str, Any] | None = None,
 ) -> list[Estimate]:
     """Ask baselines.
 
@@ -236,8 +245,8 @@ def run(
         members. The rows take over its scale. Default: the overall att with every breakdown.
     level : float
         Nominal probability of the intervals.
-    beside : str, optional
-        The model whose answer they stand beside.
+    beside, options : str and mapping, optional
+        The model whose answer they stand beside, and its options, some of which a baseline shares (``donors``, say).
 
     Returns
     -------
@@ -259,9 +268,10 @@ def run(
     asked = [estimands] if isinstance(estimands, Estimand) else list(estimands or [Estimand("att")])
     alone = estimands is None or isinstance(estimands, Estimand)
     answers: list[Estimate] = []
-    for name, options in entries:
+    for name, own in entries:
+        shared = {k: v for k, v in (options or {}).items() if k in BASELINES[name].shares and v is not None}
         try:
-            answers += _ask(BASELINES[name], data, options, asked, alone, level)
+            answers += _ask(BASELINES[name], data, shared | own, asked, alone, level)
         except MissingExtraError as missing:
             if names != "default":
                 raise

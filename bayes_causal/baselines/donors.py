@@ -83,7 +83,7 @@ class Choice:
 
 @dataclass(frozen=True, eq=False)
 class Comparisons:
-    """Every case of a panel, and what was left out: donors (label, reason, cases) and treated units (label, reason)."""
+    """Every case of a panel, and what was left out: donors with how often and the first reason, treated units with theirs."""
 
     cases: list[Case]
     dropped: list[dict[str, Any]]
@@ -115,18 +115,22 @@ def comparisons(panel: Panel, choice: Choice, *, together: bool, least: int = 1)
     fit = _fit_rows(panel, choice.fit_periods)
     cases: list[Case] = []
     left_out: list[dict[str, Any]] = []
-    reasons: Counter[tuple[Any, str]] = Counter()
+    times: Counter[int] = Counter()
+    reasons: dict[int, str] = {}
     for units in _targets(panel, treated, together):
         case, found = _case(panel, choice, units, allowed, fit, least)
-        reasons.update({(d, r): 1 for d, r in {**barred, **found}.items() if d not in set(units)})
+        found = {d: r for d, r in (barred | found).items() if d not in units}
+        times.update(found.keys())
+        reasons = found | reasons
         if isinstance(case, Case):
             cases.append(case)
         else:
             left_out += [{"unit": unit, "reason": case} for unit in names(panel, "unit", units)]
     if not cases:
         raise EstimandError(_nobody(left_out))
-    told = [(*names(panel, "unit", [d]), reason, n) for (d, reason), n in sorted(reasons.items())]
-    return Comparisons(cases, [dict(zip(("unit", "reason", "comparisons"), t, strict=True)) for t in told], left_out)
+    labels = panel.dataset["unit"].values
+    dropped = [{"unit": label(labels[d]), "reason": reasons[d], "comparisons": times[d]} for d in sorted(times)]
+    return Comparisons(cases, dropped, left_out)
 
 
 def _nobody(left_out: list[dict[str, Any]]) -> str:

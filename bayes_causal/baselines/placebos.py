@@ -113,7 +113,10 @@ def jackknife(cases: list[Case], weights: list[Weights], asked: Question) -> Ref
     left_out = np.array(value)
     n = len(left_out)
     std_error = np.sqrt((n - 1) / n * ((left_out - left_out.mean(0)) ** 2).sum(0))
-    return Reference("jackknife", std_error, extra={"jackknife_units": n})
+    extra: dict[str, Any] = {"jackknife_units": n}
+    if np.isnan(std_error).any():
+        extra["std_error_reason"] = "the jackknife has no error for answers that hang on one treated unit"
+    return Reference("jackknife", std_error, extra=extra)
 
 
 def _without_donor(cases: list[Case], weights: list[Weights], donor: int) -> np.ndarray:
