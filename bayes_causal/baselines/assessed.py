@@ -128,10 +128,16 @@ def _reference(problem: Problem, asked: Question, ask: Ask) -> Reference:
         made = _one(how, problem, asked, ask)
         if isinstance(made, Reference):
             made = replace(made, extra=dict(made.extra) | {"inference_reason": "; ".join(reasons)}) if reasons else made
-            return replace(made, lower=None, upper=None, p_value=None) if problem.method.normal else made
+            return _normal(made) if problem.method.normal else made
         reasons.append(made)
     none = np.full(len(asked.average), np.nan)
     return Reference("none", none, extra={"inference_reason": "; ".join(reasons)})
+
+
+def _normal(reference: Reference) -> Reference:
+    """The same standard errors, judged by the normal distribution."""
+    extra = {k: v for k, v in reference.extra.items() if k != "interval_reason"}
+    return replace(reference, lower=None, upper=None, p_value=None, extra=extra)
 
 
 def _one(how: str, problem: Problem, asked: Question, ask: Ask) -> Reference | str:

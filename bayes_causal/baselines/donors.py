@@ -74,8 +74,8 @@ class Choice:
         Predictors of every unit.
     """
 
-    donors: Iterable[Any] | None = None
-    exclude: Iterable[Any] = ()
+    donors: Sequence[Any] | None = None
+    exclude: Sequence[Any] = ()
     missing: Literal["drop_donors", "drop_periods"] = "drop_donors"
     fit_periods: Any = None
     traits: Traits = field(default_factory=Traits)
@@ -156,31 +156,28 @@ def _case(
     panel: Panel, choice: Choice, units: np.ndarray, allowed: np.ndarray, fit: np.ndarray | None, least: int
 ) -> tuple[Case | str, dict[int, str]]:
     """The case of these units, or why there is none; and why donors were dropped."""
-    time = np.arange(panel.observed.shape[1])
-    own, start = panel.observed[units[0]], panel.treated[units[0]].argmax()
-    wanted = own & ((time < start) | panel.treated[units[0]])
-    used = own if fit is None else own & (wanted | fit)
-    if fit is None:
-        fit = time < start
+    start, treated = panel.treated[units[0]].argmax(), panel.treated[units[0]]
+    early = np.arange(len(treated)) < start
+    traits = choice.traits.of(panel)
+    if not np.isfinite(traits[units]).all():
+        return f"it has no value of {choice.traits.missing(panel, int(units[0]))}", {}
     candidates = allowed & ~np.isin(np.arange(len(allowed)), units)
-    untreated = panel.observed & (np.cumsum(panel.treated, 1) == 0)
-    donors, used, found = _usable(panel, choice, candidates, used & (wanted | fit), start, untreated)
-    known = np.isfinite(choice.traits.of(panel)[donors]).all(1)
-    found |= {int(d): f"no value of {choice.traits.missing(panel, d)}" for d in donors[~known]}
-    donors, rows = donors[known], np.flatnonzero(used)
-    after = panel.treated[units[0], rows]
+    known = np.isfinite(traits).all(1)
+    found = {int(d): f"no value of {choice.traits.missing(panel, int(d))}" for d in np.flatnonzero(candidates & ~known)}
+    donors, used, unusable = _usable(panel, choice, candidates & known, panel.observed[units[0]] & (early | treated), start)
+    found |= unusable
+    rows = np.flatnonzero(used)
+    before = early[rows]
     if not donors.size:
         return _no_donors(found), found
-    if after.sum() == 0 or (~after).sum() < least:
-        return f"{(~after).sum()} periods before and {after.sum()} after are left; {least} and 1 are needed", found
-    own_traits = choice.traits.of(panel)[units]
-    if not np.isfinite(own_traits).all():
-        return f"it has no value of {choice.traits.missing(panel, units[0])}", found
-    if not fit[rows].any():
+    if before.all() or before.sum() < least:
+        return f"{before.sum()} periods before and {(~before).sum()} after are left; {least} and 1 are needed", found
+    fitted = (early if fit is None else fit)[rows]
+    if not fitted.any():
         return "it has no outcome in the periods to be fitted", found
     y = panel.dataset["outcome"].values
     outcome, pool = y[np.ix_(units, rows)], y[np.ix_(donors, rows)]
-    return Case(units, donors, rows, ~after, fit[rows], outcome, pool, own_traits, choice.traits.of(panel)[donors]), found
+    return Case(units, donors, rows, before, fitted, outcome, pool, traits[units], traits[donors]), found
 
 
 def _no_donors(found: dict[int, str]) -> str:
@@ -191,15 +188,16 @@ def _no_donors(found: dict[int, str]) -> str:
 
 
 def _usable(
-    panel: Panel, choice: Choice, candidates: np.ndarray, used: np.ndarray, start: int, untreated: np.ndarray
+    panel: Panel, choice: Choice, candidates: np.ndarray, used: np.ndarray, start: int
 ) -> tuple[np.ndarray, np.ndarray, dict[int, str]]:
     """Donors, the periods used, and why candidates are no donors. A donor's cells are missing from its own treatment on."""
     labels = panel.dataset["time"].values
+    untreated = panel.observed & (np.cumsum(panel.treated, 1) == 0)
     found: dict[int, str] = {}
     if choice.missing == "drop_periods":
-        early = candidates & panel.ever_treated & (panel.treated.argmax(1) <= start)
-        found = {int(d): "treated itself by then" for d in np.flatnonzero(early)}
-        donors = np.flatnonzero(candidates & ~early)
+        too_late = candidates & panel.ever_treated & (panel.treated.argmax(1) <= start)
+        found = {int(d): "treated itself by then" for d in np.flatnonzero(too_late)}
+        donors = np.flatnonzero(candidates & ~too_late)
         return donors, used & untreated[donors].all(0), found
     lacking = used & ~untreated
     for d in np.flatnonzero(candidates & lacking.any(1)):

@@ -7,7 +7,7 @@ doi:10.1080/01621459.2021.1929245. Each treated unit has its own weights; effect
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -32,12 +32,12 @@ def sc_classic(
     *,
     by: By = None,
     level: float = 0.9,
-    donors: Iterable[Any] | None = None,
-    exclude: Iterable[Any] = (),
+    donors: Sequence[Any] | None = None,
+    exclude: Sequence[Any] = (),
     missing: Literal["drop_donors", "drop_periods"] = "drop_donors",
-    predictors: Iterable[str] | None = None,
+    predictors: Sequence[str] | None = None,
     predictor_periods: Any = None,
-    special_predictors: Iterable[Sequence[Any]] | None = None,
+    special_predictors: Sequence[Sequence[Any]] | None = None,
     predictor_weights: Any = "nested",
     fit_periods: Any = None,
     inference: Inference = "auto",
@@ -87,7 +87,7 @@ def sc_classic(
         level_kept = np.zeros(case.before.sum())
         if not traits.names:
             w = simplex_weights(a, b)
-            return Weights(w, level_kept, {"unique": determined(a, b, w)})
+            return Weights(w, level_kept, {} if case.stands_for else {"unique": determined(a, b, w)})
         w, v = nested_weights(case.traits[0], case.pool_traits, b, a.T, predictor_weights)
         table = [
             {"predictor": n, "weight": float(k), "treated": float(x), "synthetic": float(s), "donors": float(m)}
@@ -109,8 +109,8 @@ def sc_demeaned(
     *,
     by: By = None,
     level: float = 0.9,
-    donors: Iterable[Any] | None = None,
-    exclude: Iterable[Any] = (),
+    donors: Sequence[Any] | None = None,
+    exclude: Sequence[Any] = (),
     missing: Literal["drop_donors", "drop_periods"] = "drop_donors",
     inference: Inference = "auto",
     placebos: int = 200,
@@ -125,7 +125,8 @@ def sc_demeaned(
         a, b = case.pool[:, case.before].T, case.outcome[0, case.before]
         a, b = a - a.mean(0), b - b.mean()
         w = simplex_weights(a, b)
-        return Weights(w, np.full(len(b), 1 / len(b)), {"unique": determined(a, b, w)})
+        facts = {} if case.stands_for else {"unique": determined(a, b, w)}
+        return Weights(w, np.full(len(b), 1 / len(b)), facts)
 
     choice = Choice(donors, exclude, missing)
     method = Method("sc_demeaned", weigh, False, conformal=True, least=2)
@@ -137,8 +138,8 @@ def sc_ridge(
     *,
     by: By = None,
     level: float = 0.9,
-    donors: Iterable[Any] | None = None,
-    exclude: Iterable[Any] = (),
+    donors: Sequence[Any] | None = None,
+    exclude: Sequence[Any] = (),
     missing: Literal["drop_donors", "drop_periods"] = "drop_donors",
     penalty: float | None = None,
     inference: Inference = "auto",

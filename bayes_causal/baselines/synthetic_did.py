@@ -7,7 +7,7 @@ averaged and share weights; with staggered dates each date is a comparison of it
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -29,8 +29,8 @@ def sdid(
     *,
     by: By = None,
     level: float = 0.9,
-    donors: Iterable[Any] | None = None,
-    exclude: Iterable[Any] = (),
+    donors: Sequence[Any] | None = None,
+    exclude: Sequence[Any] = (),
     missing: Literal["drop_donors", "drop_periods"] = "drop_donors",
     inference: Inference = "auto",
     placebos: int = 200,
@@ -66,8 +66,8 @@ def did_simple(
     *,
     by: By = None,
     level: float = 0.9,
-    donors: Iterable[Any] | None = None,
-    exclude: Iterable[Any] = (),
+    donors: Sequence[Any] | None = None,
+    exclude: Sequence[Any] = (),
     missing: Literal["drop_donors", "drop_periods"] = "drop_donors",
     inference: Inference = "auto",
     placebos: int = 200,

@@ -6,7 +6,7 @@ V is chosen so that the outcomes before the treatment are matched best.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -45,7 +45,7 @@ class Traits:
         return ", ".join(n for n, v in zip(self.names, self.of(panel)[unit], strict=True) if not np.isfinite(v))
 
 
-def read_traits(panel: Panel, predictors: Iterable[str] | None, periods: Any, special: Iterable[Sequence[Any]] | None) -> Traits:
+def read_traits(panel: Panel, predictors: Sequence[str] | None, periods: Any, special: Sequence[Sequence[Any]] | None) -> Traits:
     """The predictors that a study names.
 
     Parameters
