@@ -40,20 +40,7 @@ def simplex_weights(a: np.ndarray, b: np.ndarray, ridge: float = 0.0) -> np.ndar
         u = nnls(stacked, target, maxiter=20 * a.shape[1])[0]
     except RuntimeError as error:
         raise EstimandError(f"weights of {a.shape[1]} donors did not settle: {error}") from error
-    return np.asarray(_polished(z, u / u.sum()))
-
-
-def _polished(z: np.ndarray, w: np.ndarray) -> np.ndarray:
-    """The same weights to the last digits: least squares over the donors that have any, where that keeps them positive."""
-    own = np.flatnonzero(w > 0)
-    first, rest = z[:, own[0]], z[:, own[1:]] - z[:, own[:1]]
-    step = np.linalg.lstsq(rest, -first, rcond=None)[0]
-    best = np.concatenate([[1 - step.sum()], step])
-    if (best < 0).any() or np.linalg.matrix_rank(rest) < len(step):
-        return w
-    out = np.zeros_like(w)
-    out[own] = best
-    return out
+    return np.asarray(u / u.sum())
 
 
 def determined(a: np.ndarray, b: np.ndarray, w: np.ndarray, ridge: float = 0.0) -> bool:
