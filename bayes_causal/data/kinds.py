@@ -24,6 +24,7 @@ PANEL_TEMPLATE = """\
   # exposures: exposures.csv   # instead of treatment and group: rows (unit, group, start, end), both ends included
   # cohort: first_treated      # instead of treatment: first treated period, 0 or empty = never
   # covariates: [income]
+  # predictors: [schooling]    # what synthetic control matches beside the outcome; may have gaps
   # weights: weight            # precision weights
   # cluster: region            # what standard errors of the baselines are clustered by; the unit if left out
   # where: time < 100          # a row filter, as SQL
@@ -102,8 +103,8 @@ KINDS: dict[str, Kind] = {
         Kind(
             "panel",
             tuple(
-                "in_memory unit time outcome outcomes treatment arms group exposures cohort covariates weights cluster layout "
-                "pre post terms".split()
+                "in_memory unit time outcome outcomes treatment arms group exposures cohort covariates predictors weights "
+                "cluster layout pre post terms".split()
             ),
             ("unit", "time"),
             "panel:Panel",

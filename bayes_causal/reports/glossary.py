@@ -16,6 +16,11 @@ METHODS = {
     "callaway_santanna": "Callaway–Sant’Anna",
     "sun_abraham": "Sun–Abraham",
     "did2s": "Two-stage DiD (Gardner)",
+    "sc_classic": "Synthetic control",
+    "sc_demeaned": "Synthetic control, demeaned",
+    "sc_ridge": "Synthetic control, ridge-augmented",
+    "sdid": "Synthetic DiD",
+    "did_simple": "2×2 DiD of all donors",
     "ols_pre_period": "Least squares, pre-period",
     "unobserved_components": "Unobserved components",
     "arima": "ARIMA regression",
@@ -44,6 +49,20 @@ WEIGHTS = {
         "fits unit and period effects on untreated cells only and averages what is left over the treated cells: the weights of "
         "the headline, without pooling or prior (arXiv:2207.05943)"
     ),
+    "sc_classic": (
+        "compares with the one average of donors that comes closest before the treatment, as if its weights were known; where "
+        "the treated unit lies outside what donors span, the gap before carries over"
+    ),
+    "sc_demeaned": "takes the mean gap before the treatment away, so that only movements are matched, not levels",
+    "sc_ridge": (
+        "bends the weights until what gap is left before the treatment is nearly gone, below zero where that helps "
+        "(doi:10.1080/01621459.2021.1929245)"
+    ),
+    "sdid": (
+        "spreads weight over more donors than synthetic control, and compares with the periods before that resemble those after "
+        "(doi:10.1257/aer.20190159)"
+    ),
+    "did_simple": "gives every donor and every period the same weight",
     "structural_time_series": (
         "counts every observed date of the post-period equally; the expectation carries the level, the seasons and the controls "
         "forward, and its interval grows with the horizon as the level did before"

@@ -196,8 +196,8 @@ def _literals(entry: Any) -> list[str]:
 def _absolute(study: Study, folder: Path) -> Study:
     """The study with every relative path made absolute."""
 
-    def place(path: str | None) -> str | None:
-        if path is None or "://" in path or path.startswith("example:"):
+    def place(path: Any) -> Any:
+        if not isinstance(path, str) or "://" in path or path.startswith("example:"):
             return path
         return str(folder / Path(path).expanduser())
 

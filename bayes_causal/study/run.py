@@ -118,8 +118,11 @@ def _answer(study: Study, outcome: str | None, stages: Stages, *, first: bool, q
         tree = fit(model, _engine(study, quiet), seed=study.engine.seed)
     with stages("estimates", f"{said}reading the answers off the posterior"):
         estimates = _estimates(study, model, tree)
+    beside = study.model
     with stages("baselines", f"{said}asking the baselines"):
-        estimates += run_baselines(data, study.baselines, model.headline, level=study.level)
+        estimates += run_baselines(
+            data, study.baselines, model.headline, level=study.level, beside=beside.name, options=beside.options
+        )
     with stages("checks", f"{said}checking"):
         checks = check(model, tree, study.checks if first else FURTHER_CHECKS)
     name = outcome or data.outcome_name
