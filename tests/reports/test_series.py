@@ -11,7 +11,7 @@ import pytest
 import xarray as xr
 
 from bayes_causal.checks.base import Check
-from bayes_causal.reports import draws, expected, style, text
+from bayes_causal.reports import draws, expected, style, tables, text
 from bayes_causal.reports.content import RunContent
 from bayes_causal.reports.figures import drawn
 from bayes_causal.reports.html import render
@@ -107,8 +107,22 @@ def test_the_words_agree_with_the_numbers_and_say_what_they_leave_out(series_con
     assert "of 15 lie outside their own 90% band" in second and "of 42 before it" in second
     assert "only under the assumptions" in third
     assert series_content.verdict["sentence"].startswith("The intervention lowered sales by")
-    doubted = text.verdict(series_content.headline, [Check("control_drift", False, "warning", "x")], subject="The intervention")
+    doubted = text.verdict(series_content.headline, [Check("control_drift", False, "warning", "x")], kind=series_content.kind)
     assert doubted["sentence"].startswith("By this estimate, the intervention lowered")
+    assert doubted["sentence"].endswith("under which this is the intervention's doing.")
+
+
+def test_a_series_is_asked_for_its_post_period_and_not_for_the_treated(series_content: RunContent) -> None:
+    """The question of the page, the heading in a terminal, a refusal: by the kind's own words."""
+    v, kind = series_content.verdict, series_content.kind
+    assert page(series_content, [])["question"].startswith("Average effect over the post-period: sales")
+    heading = tables.verdict_table("shop", v, series_content.select(), series_content.headline, kind=kind)
+    assert heading.startswith("shop: average effect over the post-period, sales (realised scale)")
+    empty = dict(series_content.headline) | {"value": None, "extra": {"reason": "no dates"}}
+    refused = text.verdict(empty, [], kind=kind)["sentence"]
+    assert "no value for the average effect over the post-period (no dates)" in refused
+    html, _ = render(series_content)
+    assert "on the treated" not in html and "treatment's" not in html
 
 
 def test_the_page_has_the_sections_of_a_series(series_content: RunContent) -> None:
