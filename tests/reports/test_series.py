@@ -13,7 +13,7 @@ import xarray as xr
 from bayes_causal.checks.base import Check
 from bayes_causal.reports import draws, expected, style, tables, text
 from bayes_causal.reports.content import RunContent
-from bayes_causal.reports.figures import drawn
+from bayes_causal.reports.figures import drawn, power
 from bayes_causal.reports.html import render
 from bayes_causal.reports.page import page
 
@@ -132,3 +132,22 @@ def test_the_page_has_the_sections_of_a_series(series_content: RunContent) -> No
     html, _ = render(series_content)
     assert "CausalImpact" in html and "deviation from expected trend" in html and 'aria-current="true"' in html
     assert "Expected without it" in html and "dates before" in html
+
+
+def test_power_is_drawn_from_the_table_of_its_check(series_content: RunContent) -> None:
+    """The lines go through what the check's table says and start at half of the false alarms; without a table there are none."""
+    rows = [
+        {"duration": h, "windows": 20, "side_by_side": 5, "false_alarms": 0.1, "mde": 2.0 + k, "error": 0.2 if k else None}
+        | {"found_20%": 0.5, "found_60%": 1.5, "found_90%": 3.5 + k}
+        for k, h in enumerate((4, 8, 16))
+    ]
+    check = Check("mde", None, "info", "x", {"power": 0.8}, rows)
+    content = RunContent(**{**vars(series_content), "checks": [*series_content.checks, check]})
+    found = power.of_check(content)
+    assert found is not None and list(found.durations) == [4, 8, 16] and np.isnan(found.error[0])
+    sizes, shares = found.curves[1]
+    assert list(sizes) == [0, 0.5, 1.5, 3.0, 4.5] and list(shares) == [0.05, 0.2, 0.6, 0.8, 0.9]
+    assert "power" in [d.name for d, _ in drawn(content)] and "3 over 8 dates" in power.alt(content)
+    figure = power.draw(content)
+    assert figure is not None and [t.get_text() for t in figure.axes[0].get_legend().get_texts()] == ["4", "8", "16"]
+    assert power.draw(series_content) is None and power.alt(series_content) == ""
