@@ -23,7 +23,6 @@ from bayes_causal.inference.many import sample_many, stacked
 from bayes_causal.inference.tree import dataset
 from bayes_causal.models import series_predictive
 from bayes_causal.models.structural_time_series import StructuralTimeSeries
-from bayes_causal.numerics import ar1
 
 LEVELS = (0.05, 0.25, 0.75, 0.95)
 QUANTITIES = ("att", "cumulative", "counterfactual first", "counterfactual last", "counterfactual first, directed")
@@ -97,8 +96,8 @@ def simulated(model: StructuralTimeSeries, sites: dict[str, Any], rng: np.random
     d = model.design
     paths = series_predictive.paths(model.parts, sites, d, rng)
     expected = series_predictive.expected(paths, series_predictive.coefficients(sites), d)
-    rho = sites.get("rho", np.zeros_like(sites["sigma"]))
-    return np.asarray(expected + ar1.simulate(rho, sites["sigma"], np.minimum(np.arange(d.rows), 1), rng))
+    whole = replace(d, fitted=np.ones(d.rows, bool))
+    return np.asarray(expected + model.error_structure.anew(sites, whole, rng))
 
 
 def of_outcome(model: StructuralTimeSeries, outcome: np.ndarray, added: float) -> StructuralTimeSeries:

@@ -13,7 +13,7 @@ import bayes_causal as bc
 from bayes_causal.checks.calibration import calibration
 from bayes_causal.checks.forecast_calibration import of_outcome, simulate_and_forecast, simulated
 from bayes_causal.inference import generate
-from bayes_causal.models import series_predictive
+from bayes_causal.models import series_errors, series_predictive
 
 PRE, POST = 26, 6
 SIZE: dict[str, int] = {"replicates": 200, "draws": 99, "thin": 4}
@@ -39,7 +39,9 @@ def test_the_realised_effect_ranks_uniformly(prior_set: str, seed: int) -> None:
     assert judged.passed, judged.text
 
 
-def error_not_continued(expected: np.ndarray, sites: Mapping[str, np.ndarray], d: Any, rng: np.random.Generator) -> np.ndarray:
+def error_not_continued(
+    _: Any, expected: np.ndarray, sites: Mapping[str, np.ndarray], d: Any, rng: np.random.Generator
+) -> np.ndarray:
     """The planted fault: after the pre-period the AR error starts from 0."""
     noise = sites["sigma"][..., None] * rng.standard_normal(expected.shape)
     for t in range(d.span + 1, d.rows):
@@ -48,7 +50,7 @@ def error_not_continued(expected: np.ndarray, sites: Mapping[str, np.ndarray], d
 
 
 def first_innovation_forgotten(
-    expected: np.ndarray, sites: Mapping[str, np.ndarray], d: Any, rng: np.random.Generator
+    _: Any, expected: np.ndarray, sites: Mapping[str, np.ndarray], d: Any, rng: np.random.Generator
 ) -> np.ndarray:
     """The planted fault: the error is carried on, and the news of the first date after the pre-period are left out."""
     noise = sites["sigma"][..., None] * rng.standard_normal(expected.shape)
@@ -71,7 +73,7 @@ def level_stands_still(parts: Any, sites: Mapping[str, np.ndarray], d: Any, rng:
 
 @pytest.mark.parametrize("fault", [error_not_continued, first_innovation_forgotten])
 def test_a_wrong_error_in_the_forecast_is_caught(fault: Any, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(series_predictive, "errors", fault)
+    monkeypatch.setattr(series_errors.Autoregressive, "ahead", fault)
     judged = calibration(simulate_and_forecast(model("calibrated"), seed=seed, **SIZE), error_rate=0.001)
     assert judged.passed is False and judged.blocks, fault.__doc__
 
