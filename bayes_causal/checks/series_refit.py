@@ -17,6 +17,7 @@ from bayes_causal.data.time_series import TimeSeries
 from bayes_causal.estimates import Estimand
 from bayes_causal.inference.collapsed import Collapsed
 from bayes_causal.inference.many import sample_many, stacked
+from bayes_causal.inference.programs import signature
 from bayes_causal.inference.tree import dataset
 from bayes_causal.models.base import SeriesModel
 from bayes_causal.numerics.state_space import SeriesSums, StateSpace
@@ -122,9 +123,16 @@ def refit_many(
     for low in range(0, len(refits), size):
         block = refits[low : low + size]
         forms = [r.collapsed() for r in block]
-        drawn = sample_many(forms[0], stacked([f.sums for f in forms]), seed=seed + low, draws=draws)
+        # Outcomes with gaps and without may be summed in other shapes: each shape is a program.
+        shapes = [(signature(f), *(None if v is None else np.shape(v) for v in f.sums)) for f in forms]
+        drawn = {}
+        for shape in dict.fromkeys(shapes):
+            members_of = [k for k, other in enumerate(shapes) if other == shape]
+            many = sample_many(forms[members_of[0]], stacked([forms[k].sums for k in members_of]), seed=seed + low, draws=draws)
+            for j, k in enumerate(members_of):
+                drawn[k] = {n: v[j][None] for n, v in many.sites.items()}, bool(many.trusted[j])
         for k, again in enumerate(block):
-            yield again.model, again.reported({n: v[k][None] for n, v in drawn.sites.items()}), bool(drawn.trusted[k])
+            yield again.model, again.reported(drawn[k][0]), drawn[k][1]
 
 
 def masked(series: TimeSeries, onset: int, periods: int) -> TimeSeries:
