@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import jax
 import numpy as np
 import xarray as xr
 
@@ -124,7 +125,8 @@ def refit_many(
         block = refits[low : low + size]
         forms = [r.collapsed() for r in block]
         # Outcomes with gaps and without may be summed in other shapes: each shape is a program.
-        shapes = [(signature(f), *(None if v is None else np.shape(v) for v in f.sums)) for f in forms]
+        leaves = [jax.tree.flatten(f.sums) for f in forms]
+        shapes = [(signature(f), tree, *map(np.shape, own)) for f, (own, tree) in zip(forms, leaves, strict=True)]
         drawn = {}
         for shape in dict.fromkeys(shapes):
             members_of = [k for k, other in enumerate(shapes) if other == shape]
