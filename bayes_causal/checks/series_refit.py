@@ -1,4 +1,4 @@
-"""A series model fitted again on changed data, by the program that fitted it first.
+"""A series model fitted again on changed data, by the program that fitted it first; many of them in one program.
 
 Compiling a program takes longer than running it a hundred times. So a refit keeps the number of rows and of columns: dates that
 it must not see are masked, controls that it must not use are columns of zeros, which no outcome informs.
@@ -6,16 +6,19 @@ it must not see are masked, controls that it must not use are columns of zeros, 
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import jax
 import numpy as np
 import xarray as xr
 
 from bayes_causal.data.time_series import TimeSeries
 from bayes_causal.estimates import Estimand
 from bayes_causal.inference.collapsed import Collapsed
+from bayes_causal.inference.many import sample_many, stacked
+from bayes_causal.inference.programs import signature
 from bayes_causal.inference.tree import dataset
 from bayes_causal.models.base import SeriesModel
 from bayes_causal.numerics.state_space import SeriesSums, StateSpace
@@ -24,6 +27,7 @@ from bayes_causal.numerics.subsets import members
 ENGINE = Collapsed(draws=250, chains=4, starts=2, min_efficiency=0.05)
 SEED = 20_150_101
 NEVER = -1e9  # log prior of a sub-model that is left out
+HELD = 2**25  # numbers in the paths of one block of refits
 ATT = Estimand("att", "realised")
 
 
@@ -81,9 +85,12 @@ class Refit:
 
     def posterior(self, seed: int = SEED) -> xr.Dataset:
         """Draws in units of the outcome."""
-        form = self.collapsed()
-        sites = dict(ENGINE.sample(self, seed=seed).sites)  # type: ignore[arg-type]
-        out = self.columns(form) if self.without else np.empty(0, int)
+        return self.reported(ENGINE.sample(self, seed=seed).sites)  # type: ignore[arg-type]
+
+    def reported(self, drawn: Mapping[str, np.ndarray]) -> xr.Dataset:
+        """Sites (chain, draw, ...) in units of the outcome, coefficients of controls left out at 0."""
+        sites = dict(drawn)
+        out = self.columns(self.collapsed()) if self.without else np.empty(0, int)
         for name in ("beta", "include") if out.size else ():
             if name in sites:
                 sites[name] = np.array(sites[name])
@@ -100,6 +107,34 @@ def refit(
     form: Any = model.collapsed()
     span = int(getattr(form, "span", 0))
     return again, Refit(again, span, tuple(names.index(n) for n in without)).posterior()
+
+
+def refit_many(
+    model: SeriesModel, changed: Sequence[tuple[TimeSeries, Collection[str]]], *, draws: int, seed: int = SEED
+) -> Iterator[tuple[SeriesModel, xr.Dataset, bool]]:
+    """The model on each of many series of the same rows, without some controls each, in one vectorised program.
+
+    Yields the model on the series, its posterior (one chain), and whether importance sampling proves it, in the order given.
+    """
+    names = model.series.control_names
+    span = int(getattr(model.collapsed(), "span", 0))
+    refits = [Refit(model.variant(series=s), span, tuple(names.index(n) for n in out)) for s, out in changed]
+    rows = model.series.dataset.sizes["time"]
+    size = max(1, HELD // (4 * draws * rows))
+    for low in range(0, len(refits), size):
+        block = refits[low : low + size]
+        forms = [r.collapsed() for r in block]
+        # Outcomes with gaps and without may be summed in other shapes: each shape is a program.
+        leaves = [jax.tree.flatten(f.sums) for f in forms]
+        shapes = [(signature(f), tree, *map(np.shape, own)) for f, (own, tree) in zip(forms, leaves, strict=True)]
+        drawn = {}
+        for shape in dict.fromkeys(shapes):
+            members_of = [k for k, other in enumerate(shapes) if other == shape]
+            many = sample_many(forms[members_of[0]], stacked([forms[k].sums for k in members_of]), seed=seed + low, draws=draws)
+            for j, k in enumerate(members_of):
+                drawn[k] = {n: v[j][None] for n, v in many.sites.items()}, bool(many.trusted[j])
+        for k, again in enumerate(block):
+            yield again.model, again.reported(drawn[k][0]), drawn[k][1]
 
 
 def masked(series: TimeSeries, onset: int, periods: int) -> TimeSeries:

@@ -144,7 +144,7 @@ def _read(given: Mapping[str, Any], base: Path, kind: str) -> tuple[pa.Table, Ma
 def _declared(given: Mapping[str, Any], columns: dict[str, Any], outcome: str | None, kind: str) -> dict[str, Any]:
     """Arguments of the container's `from_frame`: those of the study over those of the example."""
     declared = columns | {key: given[key] for key in KINDS[kind].keys if key in given and key not in NOT_COLUMNS}
-    for key in ("covariates", "predictors", "controls"):
+    for key in ("covariates", "predictors", "controls", "placebo_outcomes"):
         if isinstance(declared.get(key), str):
             declared[key] = [declared[key]]
     several = given.get("outcomes", ())

@@ -133,6 +133,13 @@ def _answer(study: Study, outcome: str | None, stages: Stages, *, first: bool, q
     return Answer(name, data_record(data.counts, provenance), model, tree, estimates, checks)
 
 
+def series_model(study: Study) -> Any:
+    """The model of a study, and nothing done with it."""
+    from bayes_causal.data.load import load_data
+
+    return _model(study, load_data(_declared(study), "/", next(iter(study.data.all_outcomes), None))[0])
+
+
 def _declared(study: Study) -> dict[str, Any]:
     """The data section as the readers take it: what the study says, and nothing else."""
     keys = study.data.model_dump(exclude_unset=True)
@@ -193,7 +200,7 @@ def _content(study: Study, answers: list[Answer], stages: Stages) -> RunContent:
     record = _record(study, answers, stages)
     return RunContent(
         study=record["study"],
-        verdict=text.verdict(head.estimates[0].rows()[0], checks, study.rope, subject=KINDS[study.data.kind].subject),
+        verdict=text.verdict(head.estimates[0].rows()[0], checks, study.rope, kind=KINDS[study.data.kind]),
         rows=rows,
         comparison=[row for a in answers for row in tables.comparison(a.estimates, a.estimates[0])],
         checks=checks,

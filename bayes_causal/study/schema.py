@@ -52,6 +52,7 @@ class DataSection(Section):
     arms: str | None = Field(None, description="column of several treatments, one value of which is untreated")
     terms: str | None = Field(None, description="right-hand side of a formula for covariates")
     controls: Names = ()
+    placebo_outcomes: Names = Field((), description="columns that the intervention cannot have moved")
     intervention: Any = None
     end: Any = None
     shocks: Names = ()
