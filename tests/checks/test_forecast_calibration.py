@@ -73,8 +73,9 @@ def level_stands_still(parts: Any, sites: Mapping[str, np.ndarray], d: Any, rng:
 
 @pytest.mark.parametrize("fault", [error_not_continued, first_innovation_forgotten])
 def test_a_wrong_error_in_the_forecast_is_caught(fault: Any, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twice the replicates: half of all ρ the prior draws are too small for an error forgotten to be seen."""
     monkeypatch.setattr(series_errors.Autoregressive, "ahead", fault)
-    judged = calibration(simulate_and_forecast(model("calibrated"), seed=seed, **SIZE), error_rate=0.001)
+    judged = calibration(simulate_and_forecast(model("calibrated"), seed=seed, **(SIZE | {"replicates": 400})), error_rate=0.001)
     assert judged.passed is False and judged.blocks, fault.__doc__
 
 
