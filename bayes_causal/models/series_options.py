@@ -18,7 +18,6 @@ NOT_YET = {
     "regression": {"horseshoe": "use regression='spike_slab' or 'ridge'"},
     "errors": {"student_t": "use errors='gaussian', and look at the posterior predictive check for outliers"},
 }
-MOST_CANDIDATES = 12
 
 
 def refuse_options(options: Mapping[str, Any], regression: str, controls: int) -> None:
@@ -33,13 +32,6 @@ def refuse_options(options: Mapping[str, Any], regression: str, controls: int) -
     problems += _seasons(options["seasonal"]) + _counts(options)
     if options["prior_set"] == "causalimpact":
         problems += _of_r(options)
-    candidates = controls + (options["prior_set"] == "causalimpact")
-    chosen = regression == "spike_slab" and options["expected_model_size"] < candidates
-    if chosen and candidates > MOST_CANDIDATES:
-        problems.append(
-            f"spike and slab sums over 2^{candidates} sub-models of {controls} controls, and this version stops at "
-            f"2^{MOST_CANDIDATES}: choose fewer controls, regression='ridge', or expected_model_size={candidates} to keep all in"
-        )
     if options["dynamic"] and not controls:
         problems.append("dynamic coefficients need controls, and the series has none")
     if problems:

@@ -97,7 +97,7 @@ def sums(model: StructuralTimeSeries, outcome: np.ndarray | None) -> tuple[int, 
     observed = np.zeros(rows, bool)
     observed[: d.rows] = d.fitted
     slab = model.priors.slab * d.information
-    chosen = members(p) if model.selection else np.ones((1, p), int)
+    chosen = members(p) if model.selection and model.no_collapsed_form is None else np.ones((1, p), int)
     log_prior = np.array([_log_det(slab[np.ix_(g == 1, g == 1)]) / 2 for g in chosen])
     if model.selection:
         odds = model.inclusion

@@ -13,7 +13,7 @@ Brodersen et al. 2015, doi:10.1214/14-AOAS788; George & McCulloch 1997 on spike 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -31,11 +31,11 @@ from bayes_causal.models.series_parts import Dynamic, LocalLevel, LocalLinearTre
 from bayes_causal.models.series_scales import Scale
 
 if TYPE_CHECKING:
-    from bayes_causal.models.base import CollapsedForm
+    from bayes_causal.models.base import CollapsedForm, GibbsForm
     from bayes_causal.numerics.sd_prior import SdPrior
 
 NOISE_SEED = 20_150_101
-MOST_STEPS = 2**12
+MOST_ENUMERATED = 12
 
 
 @dataclass(frozen=True)
@@ -299,6 +299,28 @@ class StructuralTimeSeries:
         return StateSpace(
             tuple(hypers), parts, p, self.selection, bool(self.ar), "ridge" if ridge else None, span, irregular, sums
         )
+
+    @property
+    def no_collapsed_form(self) -> str | None:
+        """Why not everything but the scales can be integrated out; None where it can."""
+        p = self.design.candidates.shape[1]
+        return f"2^{p} sub-models are too many to sum over" if self.selection and p > MOST_ENUMERATED else None
+
+    @property
+    def prefers_gibbs(self) -> str | None:
+        """Why sweeps are the better way; None where they are not."""
+        return self.no_collapsed_form
+
+    def gibbs(self, outcome: np.ndarray | None = None) -> GibbsForm:
+        """Scales with states and coefficients integrated out, and what the regression has beyond them."""
+        from bayes_causal.numerics.coefficient_priors import Ridge, SpikeAndSlab
+        from bayes_causal.numerics.series_sweeps import SeriesSweeps, SweepSums
+
+        form = self.all_scales(outcome)
+        p = self.design.candidates.shape[1]
+        odds = np.log(self.inclusion) - np.log1p(-self.inclusion) if self.selection else 0.0
+        prior = Ridge("ridge") if self.regression == "ridge" else SpikeAndSlab(self.selection)
+        return SeriesSweeps(replace(form.bare(), selection=False), prior, None, SweepSums(form.sums, np.full(p, odds)))
 
     def natural(self, sites: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Reported quantities in units of the outcome, from the sites of either a twin or the collapsed form."""

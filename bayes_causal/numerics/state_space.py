@@ -82,7 +82,7 @@ class StateSpace:
     parts : the components, states in this order
     candidates : p
     selection : whether sub-models are summed over; else all candidates are in
-    ar1 : AR(1) errors, else independent ones
+    ar1 : errors are a state, AR(1) or, without a ρ among the hyperparameters, independent; else the filter's own noise
     slab_sd : hyperparameter that scales the prior of β to N(0, slab_sd²) on every column; None is Ω as given, times σ²
     span : rows that hold all observed ones
     irregular : whether some state does not move after every row
@@ -166,7 +166,10 @@ class StateSpace:
         return sites | contributions(self.parts, sums, paths * theta["sigma"])
 
     def space(self, sums: SeriesSums, theta: Mapping[str, Array], rows: int) -> Space:
-        """The state space of the first rows, in units of σ²."""
+        """The state space of the first rows, in units of σ².
+
+        With (span,) `mixing` λ in θ, the innovations of errors that are a state have variances σ²/λ_t, and σ² after the span.
+        """
         sigma = theta["sigma"]
         m = sum(p.size for p in self.parts)
         transition, noise = np.zeros((m, m)), []
@@ -186,12 +189,14 @@ class StateSpace:
             advance = sums.advance[:rows] if self.irregular else None
             first = jnp.diag(sums.first_sd / sigma)
             return Space(jnp.asarray(transition), loads, sums.loading[:rows], first, jnp.ones(()), advance)
-        rho = theta["rho"]
+        rho, tails = theta.get("rho", jnp.zeros(())), jnp.ones(rows + 1)
+        if "mixing" in theta:
+            tails = tails.at[: self.span].set(theta["mixing"] ** -0.5)
         moving = jnp.zeros((size, size)).at[:m, :m].set(transition).at[m, m].set(rho)
-        first = jnp.diag(jnp.append(sums.first_sd / sigma, 1 / jnp.sqrt(1 - rho**2)))
-        ones = jnp.ones((rows, 1))
-        loading = jnp.concatenate([sums.loading[:rows], ones], 1)
-        advance = jnp.concatenate([sums.advance[:rows], ones], 1) if self.irregular else None
+        first = jnp.diag(jnp.append(sums.first_sd / sigma, tails[0] / jnp.sqrt(1 - rho**2)))
+        loading = jnp.concatenate([sums.loading[:rows], jnp.ones((rows, 1))], 1)
+        varies = self.irregular or "mixing" in theta
+        advance = jnp.concatenate([sums.advance[:rows], tails[1:, None]], 1) if varies else None
         return Space(moving, loads, loading, first, jnp.zeros(()), advance)
 
     def _slab(self, sums: SeriesSums, theta: Mapping[str, Array]) -> tuple[Array, Array]:
