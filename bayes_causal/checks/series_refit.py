@@ -15,13 +15,15 @@ import xarray as xr
 
 from bayes_causal.data.time_series import TimeSeries
 from bayes_causal.estimates import Estimand
+from bayes_causal.inference.blocked_gibbs import BlockedGibbs
 from bayes_causal.inference.collapsed import Collapsed
 from bayes_causal.inference.tree import dataset
-from bayes_causal.models.base import SeriesModel
+from bayes_causal.models.base import SeriesModel, prefers_gibbs
 from bayes_causal.numerics.state_space import SeriesSums
 from bayes_causal.numerics.subsets import members
 
 ENGINE = Collapsed(draws=250, chains=4, starts=2, min_efficiency=0.05)
+SWEEPS = BlockedGibbs(draws=500, warmup=500, chains=4, progress=False)
 SEED = 20_150_101
 NEVER = -1e9  # log prior of a sub-model that is left out
 ATT = Estimand("att", "realised")
@@ -63,6 +65,18 @@ class Refit:
             sums = sums._replace(columns=columns, slab=slab, log_prior=log_prior)
         return replace(form, span=max(self.span, form.span), sums=sums)
 
+    def gibbs(self, outcome: np.ndarray | None = None) -> Any:
+        """The blocks over the rows of the first fit, the controls left out without any bearing and never in."""
+        form: Any = self.model.gibbs(outcome)  # type: ignore[attr-defined]
+        out, sums = self.columns(form.space), form.sums
+        if self.without:
+            columns, slab, log_odds = np.array(sums.series.columns), np.array(sums.series.slab), np.array(sums.log_odds)
+            columns[:, out] = 0.0
+            slab[out], slab[:, out], slab[out, out] = 0.0, 0.0, 1.0
+            log_odds[out] = NEVER
+            sums = sums._replace(series=sums.series._replace(columns=columns, slab=slab), log_odds=log_odds)
+        return replace(form, space=replace(form.space, span=max(self.span, form.space.span)), sums=sums)
+
     def columns(self, form: Any) -> np.ndarray:
         """Positions among the candidate columns of the controls left out; an intercept comes before the controls."""
         first = form.candidates - len(self.model.series.control_names)
@@ -70,8 +84,9 @@ class Refit:
 
     def posterior(self, seed: int = SEED) -> xr.Dataset:
         """Draws in units of the outcome."""
-        form = self.collapsed()
-        sites = dict(ENGINE.sample(self, seed=seed).sites)  # type: ignore[arg-type]
+        swept = prefers_gibbs(self.model) is not None
+        form: Any = self.gibbs().space if swept else self.collapsed()
+        sites = dict((SWEEPS if swept else ENGINE).sample(self, seed=seed).sites)  # type: ignore[arg-type]
         out = self.columns(form) if self.without else np.empty(0, int)
         for name in ("beta", "include") if out.size else ():
             if name in sites:
@@ -86,7 +101,7 @@ def refit(
     """The model on another series of the same rows, or without some controls, and its posterior."""
     again = model.variant(series=series) if series is not None else model
     names = model.series.control_names
-    form: Any = model.collapsed()
+    form: Any = model.gibbs().space if prefers_gibbs(model) else model.collapsed()  # type: ignore[attr-defined]
     span = int(getattr(form, "span", 0))
     return again, Refit(again, span, tuple(names.index(n) for n in without)).posterior()
 

@@ -74,7 +74,7 @@ class BlockedGibbs:
             sites, stats = self._walk(form, jax.tree.map(jnp.asarray, form.sums), seed)
         if wrong := sorted(k for k, v in sites.items() if not np.isfinite(v).all()):
             raise FloatingPointError(f"a chain left the numbers: {', '.join(wrong)} of {model.name} not finite")
-        often = f", every {self.thin}th sweep kept" if self.thin > 1 else ""
+        often = f", 1 of {self.thin} sweeps kept" if self.thin > 1 else ""
         path = f"Gibbs sampling: {form.said(form.sums)}; {self.chains} chains in lockstep after {self.warmup} sweeps{often}"
         numbers = {k: float(v.mean()) for k, v in stats.items() if k == "acceptance_rate"}
         return Draws(sites, stats, path, numbers)

@@ -9,14 +9,12 @@ from bayes_causal.errors import closest
 
 VALID = {
     "level": ("local_level", "local_linear_trend"),
-    "regression": ("spike_slab", "ridge", "none"),
-    "errors": ("gaussian",),
+    "regression": ("spike_slab", "horseshoe", "ridge", "none"),
+    "errors": ("gaussian", "student_t"),
     "prior_set": ("calibrated", "causalimpact"),
 }
 NOT_YET = {
     "level": {"semilocal": "use level='local_linear_trend'"},
-    "regression": {"horseshoe": "use regression='spike_slab' or 'ridge'"},
-    "errors": {"student_t": "use errors='gaussian', and look at the posterior predictive check for outliers"},
 }
 
 
@@ -59,8 +57,10 @@ def _of_r(options: Mapping[str, Any]) -> list[str]:
     wrong = []
     if options["ar"]:
         wrong.append("prior_set 'causalimpact' has independent errors: leave ar out, or use prior_set='calibrated'")
-    if options["regression"] == "ridge":
+    if options["regression"] in ("ridge", "horseshoe"):
         wrong.append("prior_set 'causalimpact' is spike and slab: leave regression out, or use prior_set='calibrated'")
+    if options["errors"] == "student_t":
+        wrong.append("prior_set 'causalimpact' has normal errors: leave errors out, or use prior_set='calibrated'")
     if options["dynamic"]:
         wrong.append("R's dynamic regression is not part of this version: use prior_set='calibrated' with dynamic=True")
     return wrong

@@ -30,13 +30,6 @@ def paths(
     return built | {parts[0].name: built[parts[0].name] + d.first}
 
 
-def coefficients(sites: Mapping[str, np.ndarray]) -> np.ndarray | None:
-    """(..., p) β, 0 where a column is left out; None without controls."""
-    if "beta" not in sites:
-        return None
-    return np.asarray(sites["beta"] * sites["include"] if "include" in sites else sites["beta"])
-
-
 def expected(paths: Mapping[str, np.ndarray], beta: np.ndarray | None, d: SeriesDesign) -> np.ndarray:
     """(..., T) the outcome without its error."""
     total = np.sum(list(paths.values()), 0) if len(paths) > 1 else next(iter(paths.values()))
@@ -46,7 +39,9 @@ def expected(paths: Mapping[str, np.ndarray], beta: np.ndarray | None, d: Series
 def log_likelihood(model: StructuralTimeSeries, sites: Mapping[str, np.ndarray]) -> np.ndarray:
     """(S, N) log density of each fitted outcome given the states and the outcomes before it."""
     d = model.design
-    mean = expected(paths(model.parts, sites, d, np.random.default_rng(0)), coefficients(sites), d)[:, d.fitted_rows]
+    mean = expected(paths(model.parts, sites, d, np.random.default_rng(0)), model.regression_prior.coefficients(sites, d), d)[
+        :, d.fitted_rows
+    ]
     return model.error_structure.log_likelihood(d.y[d.fitted_rows] - mean, sites, d)
 
 
@@ -85,7 +80,6 @@ def effect(model: StructuralTimeSeries, posterior: xr.Dataset, estimand: Estiman
 def sums(model: StructuralTimeSeries, outcome: np.ndarray | None) -> tuple[int, Any]:
     """Rows that hold all fitted ones, padded to few sizes, and the data as the collapsed forms take them."""
     from bayes_causal.numerics.state_space import SeriesSums
-    from bayes_causal.numerics.subsets import members
 
     d, p = model.design, model.design.candidates.shape[1]
     span = padded(d.span)
@@ -96,20 +90,9 @@ def sums(model: StructuralTimeSeries, outcome: np.ndarray | None) -> tuple[int, 
     columns[: d.rows] = np.column_stack([d.candidates, y])
     observed = np.zeros(rows, bool)
     observed[: d.rows] = d.fitted
-    slab = model.priors.slab * d.information
-    chosen = members(p) if model.selection and model.no_collapsed_form is None else np.ones((1, p), int)
-    log_prior = np.array([_log_det(slab[np.ix_(g == 1, g == 1)]) / 2 for g in chosen])
-    if model.selection:
-        odds = model.inclusion
-        log_prior += chosen.sum(1) * np.log(odds) + (p - chosen.sum(1)) * np.log1p(-odds)
-    elif model.regression == "ridge":
-        log_prior = np.zeros(1)
+    slab, log_prior, _ = model.regression_prior.sums(d)
     parts = model.parts
     loading = np.concatenate([part.loading(rows) for part in parts], 1)
     advance = np.concatenate([np.tile(part.advance(rows)[:, None], (1, part.first_sd.size)) for part in parts], 1)
     first_sd = np.concatenate([part.first_sd for part in parts])
     return span, SeriesSums(columns, observed, loading, advance, first_sd, slab, log_prior, np.asarray(d.first))
-
-
-def _log_det(matrix: np.ndarray) -> float:
-    return float(np.linalg.slogdet(matrix)[1]) if matrix.size else 0.0

@@ -108,7 +108,7 @@ class Ridge:
 
 @dataclass(frozen=True)
 class Horseshoe:
-    """β_j ~ N(0, σ τ λ_j), τ among the scales, λ_j half-Cauchy: λ_j² and ν_j inverse gammas given each other and β.
+    """β_j ~ N(0, σ τ λ_j/√N), N rows, τ among the scales, λ_j half-Cauchy: λ_j² and ν_j inverse gammas given each other and β.
 
     Makalic & Schmidt 2016, doi:10.1109/LSP.2015.2503725. τ is slow to move given β, so it moves with the scales, which do
     without β (Johndrow, Orenstein & Bhattacharya 2020, jmlr.org/papers/v21/19-536.html).
@@ -122,19 +122,21 @@ class Horseshoe:
         return {"local": jnp.ones(sums.log_odds.shape)}
 
     def slab(self, sums: Any, state: Mapping[str, Any], theta: Mapping[str, Array]) -> tuple[Array, Array]:
-        """1/(τ λ_j)² on the diagonal."""
-        return jnp.diag((theta[self.name] * state["local"]) ** -2.0), jnp.ones(sums.log_odds.shape)
+        """N/(τ λ_j)² on the diagonal."""
+        precision = jnp.sum(sums.series.observed) / (theta[self.name] * state["local"]) ** 2
+        return jnp.diag(precision), jnp.ones(sums.log_odds.shape)
 
     def sweep(
         self, sums: Any, state: Mapping[str, Any], products: Array, theta: Mapping[str, Array], key: Array
     ) -> dict[str, Array]:
-        """β, and given it λ_j² ~ IG(1, 1/ν_j + β_j²/(2 σ²τ²)) after ν_j ~ IG(1, 1 + 1/λ_j²)."""
+        """β, and given it λ_j² ~ IG(1, 1/ν_j + N β_j²/(2 σ²τ²)) after ν_j ~ IG(1, 1 + 1/λ_j²)."""
         p, keys = state["local"].shape[0], jax.random.split(key)
         slab, taken = self.slab(sums, state, theta)
         beta = draw_coefficients(products.at[:p, :p].add(slab), taken, theta["sigma"], keys[0])
         exponential = jax.random.exponential(keys[1], (2, p), products.dtype)
         nu = (1 + state["local"] ** -2.0) / exponential[0]
-        rate = 1 / nu + 0.5 * (beta / (theta["sigma"] * theta[self.name])) ** 2
+        n = jnp.sum(sums.series.observed)
+        rate = 1 / nu + 0.5 * n * (beta / (theta["sigma"] * theta[self.name])) ** 2
         return {"local": jnp.sqrt(rate / exponential[1])}
 
     def sites(self, state: Mapping[str, Any]) -> dict[str, Array]:

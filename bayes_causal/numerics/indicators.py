@@ -45,8 +45,9 @@ def draw_indicators(products: Array, slab: Array, include: Array, log_odds: Arra
     """
     p = include.shape[0]
     wide = jnp.zeros_like(products).at[:p, :p].set(slab)
-    order_key, key = jax.random.split(key)
-    order, uniform = jax.random.permutation(order_key, p), jax.random.uniform(key, (p,), products.dtype)
+    # One call: every call of the generator is half a second of compilation.
+    rank, uniform = jax.random.uniform(key, (2, p), products.dtype)
+    order = jnp.argsort(rank)
     both = jax.vmap(swept, (0, None))(jnp.stack([products + wide, wide]), include)
 
     def one(carry: tuple[Array, Array], x: tuple[Array, Array]) -> tuple[tuple[Array, Array], None]:

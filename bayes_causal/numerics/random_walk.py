@@ -1,22 +1,27 @@
-"""Random-walk Metropolis whose proposals learn their scale and shape, for a few coordinates.
+"""Metropolis steps for a few coordinates whose proposals learn where the chain has been.
 
-While adapting, the covariance follows that of the chain and the scale the share of accepted steps, ever more slowly (Andrieu &
-Thoms 2008, algorithm 4, doi:10.1007/s11222-008-9110-y); afterwards both stand still, so that kept draws are a Markov chain's.
+Steps near by and steps from anywhere take turns: a random walk, and independent draws from a multivariate t at the chain's mean
+and covariance, far quicker where they fit. While adapting, both follow the chain, ever more slowly, and the scale of the walk the
+share of its steps accepted (Andrieu & Thoms 2008, doi:10.1007/s11222-008-9110-y); afterwards all stand still, so that kept draws
+are a Markov chain's.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.scipy.linalg import solve_triangular
+from jax.scipy.special import log_ndtr
 
 ACCEPTED = 0.3
-DECAY = 0.6
 START = 0.3
-Extra = TypeVar("Extra")
+WIDER = 1.2
+DEGREES = 5
+MEMORY = 3.0
 
 
 class Walker(NamedTuple):
@@ -25,7 +30,7 @@ class Walker(NamedTuple):
     Parameters
     ----------
     mean, cov : (n,) and (n, n), of the chain
-    log_scale : () of proposals in units of `cov`
+    log_scale : () of the walk in units of `cov`
     steps : () adapted so far
     """
 
@@ -42,15 +47,15 @@ def walker(t: Array) -> Walker:
 
 
 def walk(
-    density: Callable[[Array], tuple[Array, Extra]],
+    density: Callable[[Array], tuple[Array, Any]],
     t: Array,
-    at: tuple[Array, Extra],
+    at: tuple[Array, Any],
     own: Walker,
     key: Array,
     steps: int,
     adapting: Array,
-) -> tuple[Array, tuple[Array, Extra], Walker, Array]:
-    """Some Metropolis steps of (n,) t.
+) -> tuple[Array, tuple[Array, Any], Walker, Array]:
+    """Some Metropolis steps of (n,) t, every second one of them independent of where it starts.
 
     Parameters
     ----------
@@ -62,27 +67,41 @@ def walk(
     t, at, own : after the steps
     accepted : () share of accepted steps
     """
-    noise = jax.random.normal(key, (steps, t.shape[0] + 1), t.dtype)
+    n = t.shape[0]
+    noise = jax.random.normal(key, (steps, n + 1 + DEGREES), t.dtype)
 
-    def step(carry: tuple[Array, tuple[Array, Extra], Walker], z: Array) -> tuple[tuple[Array, tuple[Array, Extra], Walker], Array]:
-        t, at, own = carry
-        moved = t + jnp.exp(own.log_scale) * (jnp.linalg.cholesky(own.cov) @ z[:-1])
-        tried = density(moved)
-        ratio = jnp.where(jnp.isfinite(tried[0]), tried[0] - at[0], -jnp.inf)
-        taken = jax.scipy.special.log_ndtr(z[-1]) < ratio
-        t, at = jax.tree.map(lambda new, old: jnp.where(taken, new, old), (moved, tried), (t, at))
-        learnt = _learnt(own, t, jnp.exp(jnp.minimum(ratio, 0.0)))
+    def step(carry: tuple[Array, Any, Walker], x: tuple[Array, Array]) -> tuple[tuple[Array, Any, Walker], Array]:
+        (t, at, own), (z, near) = carry, x
+        chol = jnp.linalg.cholesky(own.cov)
+        heavy = z[:n] / jnp.sqrt(jnp.mean(z[n + 1 :] ** 2))
+        move = chol @ jnp.where(near, jnp.exp(own.log_scale) * z[:n], WIDER * heavy)
+        tried_t = jnp.where(near, t, own.mean) + move
+        tried = density(tried_t)
+        proposed = jnp.where(near, 0.0, _log_t(own, chol, t) - _log_t(own, chol, tried_t))
+        ratio = jnp.where(jnp.isfinite(tried[0]), tried[0] - at[0] + proposed, -jnp.inf)
+        taken = log_ndtr(z[n]) < ratio
+        t, at = jax.tree.map(lambda new, old: jnp.where(taken, new, old), (tried_t, tried), (t, at))
+        learnt = _learnt(own, t, jnp.where(near, jnp.exp(jnp.minimum(ratio, 0.0)), ACCEPTED))
         own = jax.tree.map(lambda new, old: jnp.where(adapting, new, old), learnt, own)
         return (t, at, own), taken
 
-    (t, at, own), taken = jax.lax.scan(step, (t, at, own), noise)
+    (t, at, own), taken = jax.lax.scan(step, (t, at, own), (noise, jnp.arange(steps) % 2 == 0))
     return t, at, own, jnp.mean(taken.astype(t.dtype))
 
 
+def _log_t(own: Walker, chol: Array, t: Array) -> Array:
+    """Log density of the independent proposals, up to a constant of the walker."""
+    z = solve_triangular(chol, t - own.mean, lower=True) / WIDER
+    return -0.5 * (DEGREES + t.shape[0]) * jnp.log1p(z @ z / DEGREES)
+
+
 def _learnt(own: Walker, t: Array, chance: Array) -> Walker:
-    """One step of adaptation; the covariance never falls to less than a little of its start."""
+    """One step of adaptation, by weights that grow as the square of the number of steps.
+
+    The covariance never falls to less than a little of its start.
+    """
     steps = own.steps + 1
-    rate = jnp.minimum(0.5, steps**-DECAY)
+    rate = MEMORY / (steps + 2 * MEMORY)
     away = t - own.mean
     floor = 1e-6 * START**2 * jnp.eye(t.shape[0])
     return Walker(

@@ -21,7 +21,7 @@ from bayes_causal.numerics.random_walk import walk, walker
 from bayes_causal.numerics.state_space import LOG_2PI, SeriesSums, StateSpace, contributions, draw_coefficients
 from bayes_causal.numerics.tails import draw_tails, first_tails
 
-STEPS = 3
+STEPS = 4
 SPREAD = 0.5
 
 
@@ -95,9 +95,7 @@ class SeriesSweeps:
         if not self.tails:
             return state
         theta, _, paths = self.paths(sums, state, self.space.span, keys[2])
-        error, rho = paths[:, -1], theta.get("rho", jnp.zeros(()))
-        z = jnp.append(error[:1] * jnp.sqrt(1 - rho**2), error[1:] - rho * error[:-1])
-        state |= draw_tails(state, z, self.tails, keys[3], adapting)
+        state |= draw_tails(state, *self._innovations(sums, theta, paths[:, -1]), self.tails, keys[3], adapting)
         return state | {"products": self.density(sums, state, t)[1]}
 
     def sites(self, sums: SweepSums, state: Mapping[str, Any], key: Array) -> dict[str, Array]:
@@ -110,9 +108,7 @@ class SeriesSweeps:
             sites |= {"beta": beta}
         return sites | contributions(self.space.parts, sums.series, paths * theta["sigma"])
 
-    def paths(
-        self, sums: SweepSums, state: Mapping[str, Any], rows: int, key: Array
-    ) -> tuple[Mapping[str, Array], Array, Array]:
+    def paths(self, sums: SweepSums, state: Mapping[str, Any], rows: int, key: Array) -> tuple[Mapping[str, Array], Array, Array]:
         """θ, and given the state one draw of (p,) β and of the (rows, m) states in units of σ."""
         theta, p, keys = self._theta(state, state["t"]), self.space.candidates, jax.random.split(key)
         columns, beta = sums.series.columns[:rows], jnp.zeros(p)
@@ -148,6 +144,15 @@ class SeriesSweeps:
         n, sigma2 = jnp.sum(sums.series.observed), theta["sigma"] ** 2
         fit = log_det + n * (LOG_2PI + jnp.log(sigma2)) + products["log_f"] + rest / sigma2
         return sum(h.log_prior(t[k]) for k, h in enumerate(self.space.hypers)) - 0.5 * fit
+
+    def _innovations(self, sums: SweepSums, theta: Mapping[str, Array], error: Array) -> tuple[Array, Array]:
+        """(span,) innovations of the errors, and 1 where the data bear on them: between outcomes, those of missing rows too."""
+        seen = sums.series.observed[: self.space.span].astype(error.dtype)
+        if "rho" not in theta:
+            return error, seen
+        rho = theta["rho"]
+        z = jnp.append(error[:1] * jnp.sqrt(1 - rho**2), error[1:] - rho * error[:-1])
+        return z, jnp.flip(jax.lax.cummax(jnp.flip(seen)))
 
     def _theta(self, state: Mapping[str, Any], t: Array) -> dict[str, Array]:
         theta = self.space.theta(t)

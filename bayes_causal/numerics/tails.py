@@ -26,21 +26,21 @@ def first_tails(rows: int, rate: float) -> dict[str, Any]:
     return {"mixing": jnp.ones(rows), "log_nu": log_nu, "tail_walker": walker(log_nu)}
 
 
-def draw_tails(state: Mapping[str, Any], z: Array, rate: float, key: Array, adapting: Array) -> dict[str, Any]:
-    """ν and λ given (T,) innovations z in units of σ."""
+def draw_tails(state: Mapping[str, Any], z: Array, known: Array, rate: float, key: Array, adapting: Array) -> dict[str, Any]:
+    """ν and λ given those of (T,) innovations z, in units of σ, that are known."""
     keys = jax.random.split(key)
 
     def density(x: Array) -> tuple[Array, None]:
-        return log_density(x[0], z, rate), None
+        return log_density(x[0], z, known, rate), None
 
     log_nu, _, own, _ = walk(density, state["log_nu"], density(state["log_nu"]), state["tail_walker"], keys[0], STEPS, adapting)
     nu = jnp.exp(log_nu[0])
-    gamma = jax.random.gamma(keys[1], (nu + 1) / 2, z.shape, z.dtype)
-    return {"mixing": 2 * gamma / (nu + z**2), "log_nu": log_nu, "tail_walker": own}
+    gamma = jax.random.gamma(keys[1], (nu + known) / 2, z.shape, z.dtype)
+    return {"mixing": 2 * gamma / (nu + known * z**2), "log_nu": log_nu, "tail_walker": own}
 
 
-def log_density(log_nu: Array, z: Array, rate: float) -> Array:
-    """Log p(z, log ν) up to a constant, λ integrated out."""
+def log_density(log_nu: Array, z: Array, known: Array, rate: float) -> Array:
+    """Log p(z, log ν) of the known z up to a constant, λ integrated out."""
     nu = jnp.exp(log_nu)
     constant = gammaln((nu + 1) / 2) - gammaln(nu / 2) - 0.5 * jnp.log(nu)
-    return z.size * constant - (nu + 1) / 2 * jnp.sum(jnp.log1p(z**2 / nu)) + SHAPE * log_nu - rate * nu
+    return jnp.sum(known) * constant - (nu + 1) / 2 * jnp.sum(known * jnp.log1p(z**2 / nu)) + SHAPE * log_nu - rate * nu
