@@ -19,7 +19,7 @@ from bayes_causal.inference.blocked_gibbs import BlockedGibbs
 from bayes_causal.inference.collapsed import Collapsed
 from bayes_causal.inference.tree import dataset
 from bayes_causal.models.base import SeriesModel, prefers_gibbs
-from bayes_causal.numerics.state_space import SeriesSums
+from bayes_causal.numerics.state_space import SeriesSums, StateSpace
 from bayes_causal.numerics.subsets import members
 
 ENGINE = Collapsed(draws=250, chains=4, starts=2, min_efficiency=0.05)
@@ -54,33 +54,41 @@ class Refit:
         form: Any = self.model.collapsed(outcome)
         if not isinstance(form.sums, SeriesSums):
             return form
-        sums, out = form.sums, self.columns(form)
-        if out.size:
-            columns, slab = np.array(sums.columns), np.array(sums.slab)
-            columns[:, out] = 0.0
-            slab[out], slab[:, out], slab[out, out] = 0.0, 0.0, 1.0
-            log_prior = np.array(sums.log_prior)
-            if form.selection:
-                log_prior = np.where(members(form.candidates)[:, out].any(1), NEVER, log_prior)
-            sums = sums._replace(columns=columns, slab=slab, log_prior=log_prior)
+        sums, out = self.masked(form, form.sums), self.columns(form)
+        if out.size and form.selection:
+            left = members(form.candidates)[:, out].any(1)
+            sums = sums._replace(log_prior=np.where(left, NEVER, sums.log_prior))
         return replace(form, span=max(self.span, form.span), sums=sums)
 
     def gibbs(self, outcome: np.ndarray | None = None) -> Any:
-        """The blocks over the rows of the first fit, the controls left out without any bearing and never in."""
+        """The blocks over the rows of the first fit, the controls left out without any bearing."""
         form: Any = self.model.gibbs(outcome)  # type: ignore[attr-defined]
-        out, sums = self.columns(form.space), form.sums
-        if self.without:
-            columns, slab, log_odds = np.array(sums.series.columns), np.array(sums.series.slab), np.array(sums.log_odds)
-            columns[:, out] = 0.0
-            slab[out], slab[:, out], slab[out, out] = 0.0, 0.0, 1.0
-            log_odds[out] = NEVER
-            sums = sums._replace(series=sums.series._replace(columns=columns, slab=slab), log_odds=log_odds)
+        log_odds = np.array(form.sums.log_odds)
+        log_odds[self.columns(form.space)] = NEVER
+        sums = form.sums._replace(series=self.masked(form.space, form.sums.series), log_odds=log_odds)
         return replace(form, space=replace(form.space, span=max(self.span, form.space.span)), sums=sums)
+
+    def masked(self, form: Any, sums: SeriesSums) -> SeriesSums:
+        """The data with columns of zeros for the controls left out, and a prior of their own for their coefficients."""
+        out, loading = self.columns(form), np.array(sums.loading)
+        loading[:, self.wandering(form)] = 0.0
+        columns, slab = np.array(sums.columns), np.array(sums.slab)
+        columns[:, out] = 0.0
+        slab[out], slab[:, out], slab[out, out] = 0.0, 0.0, 1.0
+        return sums._replace(loading=loading, columns=columns, slab=slab)
 
     def columns(self, form: Any) -> np.ndarray:
         """Positions among the candidate columns of the controls left out; an intercept comes before the controls."""
+        if not form.candidates:
+            return np.empty(0, int)
         first = form.candidates - len(self.model.series.control_names)
         return first + np.array(self.without, int)
+
+    def wandering(self, form: Any) -> np.ndarray:
+        """Positions among the states of what the coefficients of the controls left out wander by."""
+        parts = form.parts if isinstance(form, StateSpace) else ()
+        starts = {p.name: sum(q.size for q in parts[:k]) for k, p in enumerate(parts)}
+        return starts["dynamic"] + np.array(self.without, int) if "dynamic" in starts else np.empty(0, int)
 
     def posterior(self, seed: int = SEED) -> xr.Dataset:
         """Draws in units of the outcome."""

@@ -18,7 +18,8 @@ class SeriesDesign:
     y : (T,) outcome minus `center`, over `scale`; NaN where missing
     fitted : (T,) rows of the pre-period with an outcome: those the likelihood holds
     post : (T,) rows of the post-period
-    candidates : (T, p) controls centred on the pre-period and in units of its sd there; before them ones, where `intercept`
+    controls : (T, k) centred on the pre-period and in units of their sd there
+    candidates : (T, p) of them in the regression, all or none; before them ones, where `intercept`
     control_center, control_scale : (k,) in units of each control
     intercept : whether the first candidate is a column of ones
     information : (p, p) (½ X'X + ½ diag X'X)/n over pre- and post-period
@@ -29,6 +30,7 @@ class SeriesDesign:
     y: np.ndarray
     fitted: np.ndarray
     post: np.ndarray
+    controls: np.ndarray
     candidates: np.ndarray
     control_center: np.ndarray
     control_scale: np.ndarray
@@ -54,21 +56,17 @@ class SeriesDesign:
         return int(self.fitted_rows[-1]) + 1
 
     @property
-    def controls(self) -> np.ndarray:
-        """(T, k) the candidates without the ones."""
-        return self.candidates[:, int(self.intercept) :]
-
-    @property
     def gap(self) -> np.ndarray:
         """(N,) rows since the previous fitted one, 0 for the first."""
         return np.diff(self.fitted_rows, prepend=self.fitted_rows[0])
 
 
-def series_design(series: TimeSeries, *, intercept: bool, diagonal: float, standardise: bool) -> SeriesDesign:
+def series_design(series: TimeSeries, *, regression: bool, intercept: bool, diagonal: float, standardise: bool) -> SeriesDesign:
     """The arrays of a series.
 
     Parameters
     ----------
+    regression : whether controls are candidates of a regression
     intercept : ones among the candidates
     diagonal : share of the diagonal in the slab's information
     standardise : whether controls are centred and scaled; the outcome always is, by its pre-period
@@ -82,9 +80,10 @@ def series_design(series: TimeSeries, *, intercept: bool, diagonal: float, stand
     if standardise and controls.shape[1]:
         sd = controls[pre].std(0, ddof=1)
         center, scale = controls[pre].mean(0), np.where(sd > 0, sd, 1.0)
-    candidates = (controls - center) / scale
+    controls = (controls - center) / scale
+    candidates = controls if regression else controls[:, :0]
     if intercept and controls.shape[1]:
-        candidates = np.hstack([np.ones((len(y), 1)), candidates])
+        candidates = np.hstack([np.ones((len(y), 1)), controls])
     used = candidates[pre | series.post]
     products = used.T @ used / max(len(used), 1)
     information = (1 - diagonal) * products + diagonal * np.diag(np.diag(products))
@@ -92,6 +91,7 @@ def series_design(series: TimeSeries, *, intercept: bool, diagonal: float, stand
         y,
         fitted,
         series.post,
+        controls,
         candidates,
         center,
         scale,

@@ -24,8 +24,8 @@ class SeriesErrors(Protocol):
         ...
 
     @property
-    def state(self) -> bool:
-        """Whether they are a state of the filter; else they are its own noise."""
+    def order(self) -> int:
+        """Errors before an error that it depends on; at 0 they are the filter's own noise, else as many of its states."""
         ...
 
     @property
@@ -71,7 +71,7 @@ class SeriesErrors(Protocol):
 class Independent:
     """ε_t ~ N(0, σ)."""
 
-    state: ClassVar[bool] = False
+    order: ClassVar[int] = 0
     tails: ClassVar[None] = None
     no_collapsed_form: ClassVar[None] = None
 
@@ -119,7 +119,7 @@ class Independent:
 class Autoregressive:
     """ε_t = ρ ε_{t−1} + v_t, v_t ~ N(0, σ), from the stationary distribution on."""
 
-    state: ClassVar[bool] = True
+    order: ClassVar[int] = 1
     tails: ClassVar[None] = None
     no_collapsed_form: ClassVar[None] = None
 
@@ -191,7 +191,7 @@ class StudentT:
 
     autoregressive: bool
     tails: float
-    state: ClassVar[bool] = True
+    order: ClassVar[int] = 1
     no_collapsed_form: ClassVar[str] = "a Student-t error has a precision for each row, which no normal integral removes"
 
     @property

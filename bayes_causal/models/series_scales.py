@@ -64,6 +64,45 @@ class Scale:
         return sites[self.name] * (sites["sigma"] if self.relative else 1.0)
 
 
+@dataclass(frozen=True)
+class Persistence:
+    """How much of a deviation is left a row later: normal around 0, cut off at −1 and 1.
+
+    Parameters
+    ----------
+    name : its site
+    sd : of the normal
+    """
+
+    name: str
+    sd: float
+
+    @property
+    def relative(self) -> bool:
+        """It has no unit."""
+        return True
+
+    def hyper(self) -> Any:
+        """As a hyperparameter of the collapsed form."""
+        from bayes_causal.numerics.linear_gaussian import Hyper
+
+        return Hyper(self.name, "cut_normal", self.sd)
+
+    def numpyro(self) -> Any:
+        """Sampled in the NumPyro twin."""
+        import numpyro
+        from numpyro.distributions import TruncatedNormal
+
+        return numpyro.sample(self.name, TruncatedNormal(0.0, self.sd, low=-1.0, high=1.0))
+
+    def pymc(self) -> Any:
+        """Sampled in the PyMC twin."""
+        import pymc as pm
+
+        zero, one = np.float64(0.0), np.float64(1.0)
+        return pm.TruncatedNormal(self.name, mu=zero, sigma=np.float64(self.sd), lower=-one, upper=one)
+
+
 def pymc_truncated_sd(name: str, prior: SdPrior) -> Any:
     """R's prior on a standard deviation as a PyMC variable."""
     import pymc as pm

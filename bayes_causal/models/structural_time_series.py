@@ -1,7 +1,8 @@
 """Structural time series: what an outcome would have been from an intervention on, had it gone on as before.
 
     y_t = μ_t + s_t + x_t'β + ε_t,   fitted to the pre-period only
-    μ: local level, or local linear trend;  s: seasons, several;  β: spike and slab, horseshoe, ridge;  as an option they wander
+    μ: local level, local linear trend, or semilocal trend;  s: seasons, several;  ε: independent, or autoregressive
+    β: spike and slab, horseshoe, ridge;  wandering coefficients as an option
 
 Two sets of priors. "calibrated": ε is AR(1) with innovation sd σ ~ HalfNormal, ρ ~ Uniform(−1, 1), and every other sd is a ratio
 to σ, half-normal. "causalimpact": R's defaults, ε independent, for comparison: they cover a null series far too seldom where the
@@ -22,14 +23,14 @@ import xarray as xr
 
 from bayes_causal.data.time_series import TimeSeries
 from bayes_causal.estimates import Estimand
-from bayes_causal.models import series_predictive
+from bayes_causal.models import series_components, series_predictive
 from bayes_causal.models.base import Assumption
+from bayes_causal.models.series_autoregression import HigherOrder
 from bayes_causal.models.series_design import SeriesDesign, series_design
 from bayes_causal.models.series_errors import Autoregressive, Independent, SeriesErrors, StudentT
 from bayes_causal.models.series_options import refuse_options
-from bayes_causal.models.series_parts import Dynamic, LocalLevel, LocalLinearTrend, Seasonal, SeriesPart
+from bayes_causal.models.series_parts import LocalLevel, SeriesPart
 from bayes_causal.models.series_regression import Horseshoe, NoRegression, Ridge, SeriesRegression, SpikeSlab
-from bayes_causal.models.series_scales import Scale
 
 if TYPE_CHECKING:
     from bayes_causal.models.base import CollapsedForm, GibbsForm
@@ -49,7 +50,7 @@ class Priors:
     level_ratio, trend_ratio, seasonal_ratio, dynamic_ratio : scales of the half-normals on the sds of the innovations of level,
         slope, seasons and wandering coefficients, relative to σ
     first_level : sd of the initial level around the first outcome
-    first_slope : sd of the initial slope, per period
+    first_slope : sd of the initial slope, per row
     first_season : sd of the initial seasonal effects
     slab : information of the slab, in observations
     slab_diagonal : share of the diagonal in it
@@ -57,7 +58,9 @@ class Priors:
     horseshoe : multiplies the scale m/(p − m) of the half-Cauchy on the common scale of a horseshoe, m of p columns expected
     nu : mean of the prior Gamma(2, 2/nu) on the degrees of freedom of Student-t errors
     level_sd : guess of the level's sd under "causalimpact" (R's `prior.level.sd`), which uses no other of these but `slab`,
-        `slab_diagonal`
+        `slab_diagonal`; with wandering coefficients it is the guess of σ as well
+    slope_mean : sd of the slope of the long run under "semilocal", per row
+    slope_ar : sd of the normal, cut off at −1 and 1, on how much of a slope's deviation from it is left a row later
     """
 
     sigma: float = 1.0
@@ -74,6 +77,8 @@ class Priors:
     horseshoe: float = 1.0
     nu: float = 20.0
     level_sd: float = 0.01
+    slope_mean: float = 0.1
+    slope_ar: float = 1.0
 
 
 @dataclass(frozen=True, eq=False, init=False)
@@ -83,20 +88,21 @@ class StructuralTimeSeries:
     Parameters
     ----------
     series : TimeSeries
-    level : {"local_level", "local_linear_trend"}
+    level : {"local_level", "local_linear_trend", "semilocal"}
+        A random walk; with a slope that is one too; with a slope that returns to a slope of the long run.
     seasonal : sequence of {"period": int, "duration": int}
         Seasons, and rows that each lasts (1 if left out).
-    ar : {0, 1}, optional
-        1: errors are AR(1), the default of the calibrated priors; 0: they are independent, as in R.
+    ar : int, optional
+        Lags that errors depend on. 1: errors are AR(1), the default of the calibrated priors; 0: they are independent, as in R.
     regression : {"spike_slab", "horseshoe", "ridge", "none"}
         Of the outcome on the controls; "none" where there are none.
     expected_model_size : float
         Expected number of columns in the regression, the intercept counted under "causalimpact" as in R. Under a horseshoe, of
         columns that are not shrunk to nothing, at most half of them.
     dynamic : bool
-        Whether coefficients wander beside their constant parts.
+        Whether coefficients wander beside their constant parts; under "causalimpact" they wander and have none, as in R.
     errors : {"gaussian", "student_t"}
-        Of the innovations; Student-t ones let single rows lie far off.
+        Of the innovations; Student-t ones, with at most one lag, let single rows lie far off.
     standardise : bool
         Whether controls are centred and scaled by the pre-period.
     prior_set : {"calibrated", "causalimpact"}
@@ -127,7 +133,7 @@ class StructuralTimeSeries:
         self,
         series: TimeSeries,
         *,
-        level: Literal["local_level", "local_linear_trend"] = "local_level",
+        level: Literal["local_level", "local_linear_trend", "semilocal"] = "local_level",
         seasonal: Sequence[Mapping[str, int]] = (),
         ar: int | None = None,
         regression: Literal["spike_slab", "horseshoe", "ridge", "none"] = "spike_slab",
@@ -143,7 +149,7 @@ class StructuralTimeSeries:
             "level": level,
             "seasonal": seasonal,
             "ar": int(prior_set == "calibrated") if ar is None else ar,
-            "regression": regression if series.control_names else "none",
+            "regression": "none" if not series.control_names or (dynamic and prior_set == "causalimpact") else regression,
             "expected_model_size": expected_model_size,
             "dynamic": dynamic,
             "errors": errors,
@@ -160,36 +166,34 @@ class StructuralTimeSeries:
         """The same model on other data, or with some options changed: what refitting checks need."""
         names = ("level", "ar", "expected_model_size", "dynamic", "errors", "standardise", "prior_set", "priors", "regression")
         kept = {k: getattr(self, k) for k in names} | {"seasonal": [{"period": p, "duration": d} for p, d in self.seasonal]}
+        if self.dynamic and self.prior_set == "causalimpact":
+            del kept["regression"]
         return StructuralTimeSeries(series or self.series, **(kept | options))
 
     @cached_property
     def design(self) -> SeriesDesign:
         """Arrays on the standardised scale."""
-        used = self.series if self.regression != "none" else self.series.select_controls(())
-        intercept = self.prior_set == "causalimpact" and self.regression == "spike_slab"
-        return series_design(used, intercept=intercept, diagonal=self.priors.slab_diagonal, standardise=self.standardise)
+        used = self.series if self.regression != "none" or self.dynamic else self.series.select_controls(())
+        return series_design(
+            used,
+            regression=self.regression != "none",
+            intercept=self.prior_set == "causalimpact" and self.regression == "spike_slab",
+            diagonal=self.priors.slab_diagonal,
+            standardise=self.standardise,
+        )
 
     @cached_property
     def parts(self) -> tuple[SeriesPart, ...]:
         """The components, the level first."""
-        p = self.priors
-        if self.level == "local_level":
-            parts: list[SeriesPart] = [LocalLevel(self._scale("level", p.level_ratio, 32.0), self._first(p.first_level))]
-        else:
-            scales = self._scale("level", p.level_ratio, 32.0), self._scale("trend", p.trend_ratio, 0.01)
-            parts = [LocalLinearTrend(*scales, self._first(p.first_level), self._first(p.first_slope))]
-        for period, duration in self.seasonal:
-            name = f"seasonal_{period}" + (f"x{duration}" if duration > 1 else "")
-            parts.append(Seasonal(self._scale(name, p.seasonal_ratio, 0.01), period, duration, self._first(p.first_season)))
-        if self.dynamic:
-            parts.append(Dynamic(self._scale("dynamic", p.dynamic_ratio, 1.0), self.design.controls))
-        return tuple(parts)
+        return series_components.parts(self)
 
     @cached_property
     def error_structure(self) -> SeriesErrors:
         """How errors hang together."""
         if self.errors == "student_t":
             return StudentT(bool(self.ar), 2 / self.priors.nu)
+        if self.ar > 1:
+            return HigherOrder(self.ar)
         return Autoregressive() if self.ar else Independent()
 
     @cached_property
@@ -210,6 +214,8 @@ class StructuralTimeSeries:
 
         if self.prior_set == "calibrated":
             return None
+        if self.dynamic:
+            return SdPrior(self.priors.level_sd, 32.0, 0.1)
         return SdPrior(float(np.sqrt(0.2)), 50.0, 1.2) if self.regression != "none" else SdPrior(1.0, 0.01, 1.2)
 
     @property
@@ -227,16 +233,20 @@ class StructuralTimeSeries:
         """Labels of every dim."""
         d, time = self.design, self.series.dataset["time"].values
         coords: dict[str, Any] = {"time": time, "row": np.arange(d.fitted_rows.size), "step": np.arange(1, d.span)}
+        names = list(self.series.control_names)
+        if d.controls.shape[1]:
+            coords["control"] = names
         if d.candidates.shape[1]:
-            names = list(self.series.control_names)
-            coords |= {"control": names, "candidate": [*(["intercept"] if d.intercept else []), *names]}
+            coords["candidate"] = [*(["intercept"] if d.intercept else []), *names]
+        if self.ar > 1:
+            coords["lag"] = np.arange(1, self.ar + 1)
         return coords
 
     def dims(self) -> dict[str, tuple[str, ...]]:
         """Dims of reported quantities."""
         names: dict[str, tuple[str, ...]] = {p.name: ("time",) for p in self.parts}
-        of_controls = dict.fromkeys(("beta", "inclusion", "shrinkage"), ("control",))
-        return names | of_controls | {"counterfactual": ("time",), "y": ("row",)}
+        of_controls = dict.fromkeys(("beta", "inclusion", "shrinkage", "sigma_dynamic"), ("control",))
+        return names | of_controls | {"counterfactual": ("time",), "ar": ("lag",), "y": ("row",)}
 
     def numpyro_model(self) -> None:
         """The model in NumPyro."""
@@ -298,7 +308,7 @@ class StructuralTimeSeries:
         parts = tuple(p.part() for p in self.parts)
         p = self.design.candidates.shape[1]
         slab_sd = "ridge" if self.regression == "ridge" else None
-        return StateSpace(tuple(hypers), parts, p, self.selection, self.error_structure.state, slab_sd, span, irregular, sums)
+        return StateSpace(tuple(hypers), parts, p, self.selection, self.error_structure.order, slab_sd, span, irregular, sums)
 
     @property
     def no_collapsed_form(self) -> str | None:
@@ -336,8 +346,8 @@ class StructuralTimeSeries:
             named["beta"] = beta[..., int(d.intercept) :] * s / d.control_scale
             own = self.regression_prior.named(sites)
             named |= {k: v[..., int(d.intercept) :] if v.ndim == beta.ndim else v for k, v in own.items()}
-        relative = {scale.name: scale.relative for part in self.parts for scale in part.scales}
-        named |= {k: sites[k] * (1.0 if is_ratio else s) for k, is_ratio in relative.items()}
+        for part in self.parts:
+            named |= part.named(sites, s)
         return named | self.error_structure.named(sites) | {"sigma": sites["sigma"] * s}
 
     def top_level(self) -> tuple[str, ...]:
@@ -426,19 +436,6 @@ class StructuralTimeSeries:
         kept = ["outcome", *(["controls"] if "controls" in data else [])]
         flags = {"pre": ("time", self.series.pre), "post": ("time", self.series.post)}
         return xr.Dataset({k: data[k] for k in kept}, attrs={}).assign(flags)
-
-    def _scale(self, name: str, ratio: float, df: float) -> Scale:
-        """The sd of a component's innovations under the set of priors chosen."""
-        from bayes_causal.numerics.sd_prior import SdPrior
-
-        if self.prior_set == "calibrated":
-            return Scale(f"{name}_ratio", float(ratio))
-        guess = self.priors.level_sd if name == "level" else 0.01
-        return Scale(f"sigma_{name}", SdPrior(float(guess), df, 1.0))
-
-    def _first(self, sd: float) -> float:
-        """The sd of an initial state: R's is that of the outcome."""
-        return 1.0 if self.prior_set == "causalimpact" else float(sd)
 
     def _sums(self, outcome: np.ndarray | None) -> tuple[int, Any]:
         """Rows that hold all fitted ones, padded, and the data as the collapsed forms take them."""

@@ -30,10 +30,10 @@ LOG_2PI = float(np.log(2 * np.pi))
 
 @dataclass(frozen=True)
 class Hyper:
-    """One hyperparameter and its prior: half-normal or half-Cauchy with a scale, or uniform on (−1, 1)."""
+    """One hyperparameter and its prior: half-normal or half-Cauchy with a scale, uniform on (−1, 1), or normal cut off there."""
 
     name: str
-    prior: Literal["half_normal", "half_cauchy", "uniform"]
+    prior: Literal["half_normal", "half_cauchy", "uniform", "cut_normal"]
     scale: float = 1.0
 
     def value(self, t: Array) -> Array:
@@ -43,6 +43,8 @@ class Hyper:
         if self.prior == "half_cauchy":
             low, high = jnp.tan(jnp.pi / 2 * ndtr(jnp.minimum(t, 0.0))), jnp.tan(jnp.pi / 2 * ndtr(jnp.minimum(-t, 0.0)))
             return self.scale * jnp.where(t < 0, low, 1 / high)
+        if self.prior == "cut_normal":
+            return self.scale * ndtri(0.5 + self._half * (2 * ndtr(t) - 1))
         return -self.scale * ndtri(0.5 * ndtr(-t))
 
     def probit(self, value: np.ndarray) -> np.ndarray:
@@ -51,11 +53,18 @@ class Hyper:
             return np.asarray(special.ndtri((value + 1) / 2))
         if self.prior == "half_cauchy":
             return np.asarray(-special.ndtri(2 / np.pi * np.arctan2(self.scale, value)))
+        if self.prior == "cut_normal":
+            return np.asarray(special.ndtri((1 + (special.ndtr(value / self.scale) - 0.5) / self._half) / 2))
         return np.asarray(-special.ndtri(2 * special.ndtr(-value / self.scale)))
 
     def log_prior(self, t: Array) -> Array:
         """Log density of t: of N(0, 1)."""
         return -0.5 * (t * t + LOG_2PI)
+
+    @property
+    def _half(self) -> float:
+        """Mass of the normal between 0 and 1."""
+        return float(special.ndtr(1 / self.scale)) - 0.5
 
 
 @dataclass(frozen=True, eq=False)

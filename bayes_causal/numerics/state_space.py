@@ -1,6 +1,6 @@
 """Structural time series with everything but their scales integrated out: states, regression coefficients, and the sub-models.
 
-    y_t = first + Σ_parts z_t'α_t + x_t'β + e_t        e_t ~ N(0, σ), or AR(1) with innovation sd σ
+    y_t = first + Σ_parts z_t'α_t + x_t'β + e_t        e_t ~ N(0, σ), or autoregressive with innovation sd σ
     β_γ | γ, σ ~ N(0, σ² (Ω⁻¹_γγ)⁻¹),  γ_j ~ Bernoulli(π)
 
 Given the scales, one filter whitens the columns [X, y]; each sub-model is then a regression (`subsets`), and their marginal
@@ -20,6 +20,7 @@ from jax import Array
 from jax.scipy.linalg import solve_triangular
 from jax.scipy.special import logsumexp
 
+from bayes_causal.numerics import autoregression
 from bayes_causal.numerics.kalman import Space, draw_states, gram
 from bayes_causal.numerics.subsets import eliminate, members
 
@@ -35,11 +36,15 @@ class Part:
     name : the site of its contribution to the outcome
     transition : m rows of the transition matrix
     noises : (state, hyperparameter, relative) of each innovation; relative ones are in units of σ
+    entries : (row, column, hyperparameter, factor): what hyperparameters, times a factor, add to the transition
+    constants : (state, site) of states that stay, kept beside the contribution
     """
 
     name: str
     transition: tuple[tuple[float, ...], ...]
     noises: tuple[tuple[int, str, bool], ...]
+    entries: tuple[tuple[int, int, str, float], ...] = ()
+    constants: tuple[tuple[int, str], ...] = ()
 
     @property
     def size(self) -> int:
@@ -74,7 +79,7 @@ class SeriesSums(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class StateSpace:
-    """A structural time series, its scales σ, [ρ], and those of the parts as hyperparameters.
+    """A structural time series, its scales σ, [ρ or partial autocorrelations], and those of the parts as hyperparameters.
 
     Parameters
     ----------
@@ -82,7 +87,7 @@ class StateSpace:
     parts : the components, states in this order
     candidates : p
     selection : whether sub-models are summed over; else all candidates are in
-    ar1 : errors are a state, AR(1) or, without a ρ among the hyperparameters, independent; else the filter's own noise
+    order : lags that errors depend on; at 1 without a ρ among the hyperparameters they are a state and independent
     slab_sd : hyperparameter that scales the prior of β to N(0, slab_sd²) on every column; None is Ω as given, times σ²
     span : rows that hold all observed ones
     irregular : whether some state does not move after every row
@@ -93,16 +98,21 @@ class StateSpace:
     parts: tuple[Part, ...]
     candidates: int
     selection: bool
-    ar1: bool
+    order: int
     slab_sd: str | None
     span: int
     irregular: bool
     sums: SeriesSums | None
 
     @property
+    def states(self) -> int:
+        """Of every part, and of the errors where they depend on earlier ones."""
+        return sum(p.size for p in self.parts) + self.order
+
+    @property
     def columns(self) -> int:
         """States and coefficients of all rows."""
-        return self.candidates + self.span * (sum(p.size for p in self.parts) + self.ar1)
+        return self.candidates + self.span * self.states
 
     def said(self, sums: Any) -> str:
         """What is integrated out, in words."""
@@ -115,7 +125,7 @@ class StateSpace:
     @property
     def width(self) -> int:
         """Numbers a draw holds: paths of states, gains and shocks."""
-        return 8 * self.span * (sum(p.size for p in self.parts) + self.ar1) + 4 ** (self.candidates * self.selection)
+        return 8 * self.span * self.states + 4 ** (self.candidates * self.selection)
 
     def bare(self) -> StateSpace:
         """The form without its data."""
@@ -123,7 +133,7 @@ class StateSpace:
 
     def signature(self) -> tuple[Any, ...]:
         """All that is compiled in."""
-        return self.hypers, self.parts, self.candidates, self.selection, self.ar1, self.slab_sd, self.span, self.irregular
+        return self.hypers, self.parts, self.candidates, self.selection, self.order, self.slab_sd, self.span, self.irregular
 
     def theta(self, t: Array) -> dict[str, Array]:
         """θ by name from its coordinates."""
@@ -168,36 +178,38 @@ class StateSpace:
     def space(self, sums: SeriesSums, theta: Mapping[str, Array], rows: int) -> Space:
         """The state space of the first rows, in units of σ².
 
-        With (span,) `mixing` λ in θ, the innovations of errors that are a state have variances σ²/λ_t, and σ² after the span.
+        With (span,) `mixing` λ in θ, the innovations of errors that are one state have variances σ²/λ_t, and σ² after the span.
         """
-        sigma = theta["sigma"]
-        m = sum(p.size for p in self.parts)
-        transition, noise = np.zeros((m, m)), []
+        sigma, p = theta["sigma"], self.order
+        m = self.states - p
+        transition, noise, added = np.zeros((m, m)), [], []
         start = 0
         for part in self.parts:
             transition[start : start + part.size, start : start + part.size] = part.transition
-            for state, name, relative in part.noises:
-                noise.append((start + state, theta[name] if relative else theta[name] / sigma))
+            noise += [(start + k, theta[name] if relative else theta[name] / sigma) for k, name, relative in part.noises]
+            added += [(start + row, start + column, factor * theta[name]) for row, column, name, factor in part.entries]
             start += part.size
-        size = m + self.ar1
-        if self.ar1:
-            noise.append((m, jnp.ones(())))
-        which = np.zeros((size, len(noise)))
+        noise += [(m, jnp.ones(()))] if p else []
+        which = np.zeros((self.states, len(noise)))
         which[[k for k, _ in noise], np.arange(len(noise))] = 1.0
         loads = jnp.asarray(which) * jnp.stack([sd for _, sd in noise])
-        if not self.ar1:
-            advance = sums.advance[:rows] if self.irregular else None
-            first = jnp.diag(sums.first_sd / sigma)
-            return Space(jnp.asarray(transition), loads, sums.loading[:rows], first, jnp.ones(()), advance)
-        rho, tails = theta.get("rho", jnp.zeros(())), jnp.ones(rows + 1)
+        moving = jnp.zeros((self.states, self.states)).at[:m, :m].set(transition)
+        for row, column, value in added:
+            moving = moving.at[row, column].add(value)
+        first = jnp.diag(jnp.append(sums.first_sd / sigma, jnp.zeros(p)))
+        loading, advance, tails = sums.loading[:rows], sums.advance[:rows], jnp.ones(rows + 1)
         if "mixing" in theta:
             tails = tails.at[: self.span].set(theta["mixing"] ** -0.5)
-        moving = jnp.zeros((size, size)).at[:m, :m].set(transition).at[m, m].set(rho)
-        first = jnp.diag(jnp.append(sums.first_sd / sigma, tails[0] / jnp.sqrt(1 - rho**2)))
-        loading = jnp.concatenate([sums.loading[:rows], jnp.ones((rows, 1))], 1)
+        if p:
+            partial = [theta.get(name, jnp.zeros(())) for name in autoregression.names(p)]
+            moving = moving.at[m, m:].set(jnp.stack(autoregression.coefficients(partial)))
+            moving = moving.at[m + 1 :, m:-1].set(jnp.eye(p - 1))
+            factor = jnp.stack([jnp.stack(row) for row in autoregression.first_factor(partial)[::-1]])
+            first = first.at[m:, m:].set(factor * tails[0])
+            loading = jnp.concatenate([loading, jnp.tile(jnp.eye(p)[0], (rows, 1))], 1)
+            advance = jnp.concatenate([advance, jnp.tile(tails[1:, None], (1, p))], 1)
         varies = self.irregular or "mixing" in theta
-        advance = jnp.concatenate([sums.advance[:rows], tails[1:, None]], 1) if varies else None
-        return Space(moving, loads, loading, first, jnp.zeros(()), advance)
+        return Space(moving, loads, loading, first, jnp.asarray(0.0 if p else 1.0), advance if varies else None)
 
     def _slab(self, sums: SeriesSums, theta: Mapping[str, Array]) -> tuple[Array, Array]:
         if self.slab_sd is None:
@@ -230,10 +242,14 @@ def draw_coefficients(products: Array, taken: Array, sigma: Array, key: Array) -
 
 
 def contributions(parts: tuple[Part, ...], sums: SeriesSums, paths: Array) -> dict[str, Array]:
-    """(T,) what each part adds to the outcome, from the (T, m) states; the first part holds the level's prior mean."""
+    """(T,) what each part adds to the outcome, from the (T, m) states, and () states that stay.
+
+    The first part holds the level's prior mean.
+    """
     found, start = {}, 0
     for k, part in enumerate(parts):
         rows = slice(start, start + part.size)
         found[part.name] = jnp.sum(sums.loading[:, rows] * paths[:, rows], 1) + (sums.first if k == 0 else 0.0)
+        found |= {site: paths[0, start + state] for state, site in part.constants}
         start += part.size
     return found

@@ -115,13 +115,13 @@ EQUATIONS: dict[str, tuple[tuple[str, ...], tuple[tuple[str, str], ...]]] = {
     "structural_time_series": (
         (
             "y_t = μ_t + s_t + x_t′β + ε_t   before the intervention; after it, the same without the outcome",
-            "μ_t = μ_t−1 + η_t,   ε_t = ρ ε_t−1 + v_t",
+            "μ_t = μ_t−1 + η_t,   ε_t = φ_1 ε_t−1 + … + φ_p ε_t−p + v_t",
         ),
         (
-            ("μ_t", "the level, which wanders; with a slope of its own under local_linear_trend"),
+            ("μ_t", "the level, which wanders; with a slope of its own under local_linear_trend and semilocal"),
             ("s_t", "the seasons, if any, which change slowly"),
             ("x_t", "the controls; β is exactly zero for those that the data do not ask for (spike and slab)"),
-            ("ρ, v_t", "persistence of what is left, and its news; ρ is 0 under R's priors"),
+            ("φ, v_t", "how what is left depends on the p dates before (one: φ is ρ; none under R's priors), and its news"),
         ),
     ),
 }
@@ -169,6 +169,9 @@ OPTIONS = {
     ("time_effects", "random_walk"): "period effects follow a random walk",
     ("level", "local_level"): "the level is a random walk",
     ("level", "local_linear_trend"): "the level is a random walk with a slope that wanders too",
+    ("level", "semilocal"): "the level is a random walk with a slope that returns to a slope of the long run",
+    ("dynamic", "True"): "coefficients of controls wander over time",
+    ("regression", "none"): "no control has a coefficient that stays",
     ("regression", "spike_slab"): "each control is in the model or not, with a probability that the data revise",
     ("regression", "ridge"): "every control is in the model, its coefficient pulled towards zero",
     ("regression", "horseshoe"): "every control is in the model; small coefficients are pulled to almost zero, large ones hardly",
@@ -223,6 +226,8 @@ def option(name: str, value: Any) -> str:
     if name == "window" and isinstance(value, (list, tuple)) and len(value) == 2:
         lead, lag = value
         return f"event times from −{lead} to {lag} have an effect of their own; those beyond share one on each side"
+    if name == "ar" and isinstance(value, int) and value > 1:
+        return f"what is left depends on the {value} dates before"
     return OPTIONS.get((name, str(value)), "")
 
 

@@ -31,7 +31,10 @@ checks: default                # default | none | a list of names
 output: runs/study             # relative to this file
 """
 
-SHOWN = {"seasonal": "a list, as [{period: 12}] for months or [{period: 7}, {period: 52, duration: 7}] for days"}
+SHOWN = {
+    "seasonal": "a list, as [{period: 12}] for months or [{period: 7}, {period: 52, duration: 7}] for days",
+    "ar": "lags that errors depend on: 0, 1, 2, ...",
+}
 """What options that are no words look like."""
 
 
@@ -56,7 +59,7 @@ def _options(entry: ModelEntry) -> str:
     lines = ["  options:" if entry.options else "  options: {}"]
     for option in entry.options:
         default, choices = parameters[option].default, [str(w) for w in words(hints.get(option)) if w is not None]
-        said = "false | true" if isinstance(default, bool) else " | ".join(choices)
+        said = "false | true" if isinstance(default, bool) else " | ".join(choices) or SHOWN.get(option, "")
         if default is None:
             lines.append(
                 _commented(
@@ -64,7 +67,7 @@ def _options(entry: ModelEntry) -> str:
                 )
             )
         else:
-            lines.append(_commented(f"    {option}: {_yaml(default)}", said or SHOWN.get(option, "")))
+            lines.append(_commented(f"    {option}: {_yaml(default)}", said))
     if len(lines) > 1 and all(line.lstrip().startswith("#") for line in lines[1:]):
         lines[0] = "  options: {}"
     return "\n".join(lines) + "\n"

@@ -9,10 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from numpyro.infer.util import log_density
-from scipy import stats
+from scipy import linalg, signal, stats
 
 from bayes_causal.data.time_series import TimeSeries
 from bayes_causal.models.structural_time_series import Priors, StructuralTimeSeries
+from bayes_causal.numerics.autoregression import coefficients
 from bayes_causal.numerics.sd_prior import SdPrior
 
 # Every option somewhere, under both sets of priors where it goes with both.
@@ -34,10 +35,14 @@ CASES: dict[str, dict[str, Any]] = {
     "Student-t, selection": {"errors": "student_t", "expected_model_size": 1.0, "seasonal": [{"period": 3, "duration": 2}]},
     "horseshoe, Student-t, independent errors": {"regression": "horseshoe", "errors": "student_t", "ar": 0},
     "no controls, Student-t": {"regression": "none", "errors": "student_t"},
+    "semilocal, two lags, selection": {"level": "semilocal", "ar": 2, "expected_model_size": 1.0},
+    "three lags, wandering, seasons of two rows": {"ar": 3, "dynamic": True, "seasonal": [{"period": 3, "duration": 2}]},
+    "R, semilocal": {"prior_set": "causalimpact", "level": "semilocal"},
+    "R, wandering": {"prior_set": "causalimpact", "dynamic": True, "seasonal": [{"period": 2}]},
 }
 COLLAPSING = [k for k, v in CASES.items() if v.get("regression") != "horseshoe" and v.get("errors") != "student_t"]
 # Scales all different, so that no two priors can be swapped unseen.
-PRIORS = Priors(0.9, 0.35, 0.04, 0.15, 0.12, 1.1, 0.2, 0.8, 0.02, 0.4, 1.3, 0.7, 12.0, 0.015)
+PRIORS = Priors(0.9, 0.35, 0.04, 0.15, 0.12, 1.1, 0.2, 0.8, 0.02, 0.4, 1.3, 0.7, 12.0, 0.015, 0.13, 0.7)
 
 
 def series(rng: np.random.Generator, rows: int = 40, post: int = 8, controls: int = 2, missing: int = 4) -> TimeSeries:
@@ -52,7 +57,7 @@ def series(rng: np.random.Generator, rows: int = 40, post: int = 8, controls: in
     return TimeSeries.from_frame(frame, time="t", outcome="y", controls=names, intervention=rows - post)
 
 
-def inside(shapes: dict[str, tuple[int, ...]], rng: np.random.Generator) -> dict[str, np.ndarray]:
+def inside(model: StructuralTimeSeries, shapes: dict[str, tuple[int, ...]], rng: np.random.Generator) -> dict[str, np.ndarray]:
     """A value of every site, anywhere in its support."""
     x = {k: rng.standard_normal(shape) for k, shape in shapes.items()}
     scales = [
@@ -61,7 +66,9 @@ def inside(shapes: dict[str, tuple[int, ...]], rng: np.random.Generator) -> dict
         if k in ("sigma", "ridge", "horseshoe", "local", "nu", "mixing") or k.endswith("_ratio") or k.startswith("sigma_")
     ]
     x |= {k: 0.1 + 0.3 * np.abs(x[k]) for k in scales}
-    x |= {k: np.tanh(x[k]) for k in x if k == "rho"}
+    if model.sigma is not None and model.sigma.upper < 1:
+        x["sigma"] = np.asarray(rng.uniform(0.1, 0.9) * model.sigma.upper)
+    x |= {k: np.tanh(x[k]) for k in x if k in ("rho", "slope_ar") or k.startswith("partial_")}
     return x | {k: (x[k] > 0).astype(int) for k in x if k == "include"}
 
 
@@ -77,9 +84,10 @@ def test_twins_have_one_density(case: str, rng: np.random.Generator, needs: Any)
     # PyMC takes the log 2 of a half-Cauchy in single precision: a constant of 2e-9 for each.
     close = 1e-9 if model.regression == "horseshoe" else 1e-11
     for _ in range(3):
-        x = inside(shapes, rng)
+        x = inside(model, shapes, rng)
         with jax.enable_x64(True):
-            assert float(log_density(model.numpyro_model, (), {}, x)[0]) == pytest.approx(float(logp(x)), rel=close)
+            found = float(log_density(model.numpyro_model, (), {}, x)[0])
+        assert np.isfinite(found) and found == pytest.approx(float(logp(x)), rel=close)
 
 
 def linear_map(
@@ -87,27 +95,31 @@ def linear_map(
 ) -> tuple[np.ndarray, np.ndarray]:
     """(N, K) how fitted rows load on the twin's normal sites given θ and γ, and (N,) their mean: from the twin's paths.
 
-    The sites are standard normals but for the initial states and β, whose covariance is put in by its factor.
+    The sites are normals of sd 1 but for the initial states, whose sds are those the twin says, and β, whose covariance is put in
+    by its factor.
     """
     d = model.design
     full = {k: np.asarray(v) for k, v in theta.items()}
     shapes: dict[str, tuple[int, ...]] = {}
+    priors: dict[str, np.ndarray] = {}
 
     def collect() -> None:
         from numpyro.handlers import seed, trace
 
         sites = trace(seed(model.numpyro_model, 0)).get_trace()
         shapes.update({k: np.shape(s["value"]) for k, s in sites.items() if s["type"] == "sample" and k != "y"})
+        priors.update(
+            {k: np.asarray(_innermost(s["fn"]).scale) for k, s in sites.items() if k.endswith(("_first", "slope_mean"))}
+        )
 
     jax.eval_shape(collect)
     others = ("include", "beta", "beta_unit", "horseshoe", "local", "nu", "mixing")
     names = [k for k in shapes if k not in theta and k not in others]
-    priors = {k: sd for p in model.parts for k, sd in _initial(p).items()}
     columns = []
     for name in names:
         for index in np.ndindex(*shapes[name]):
             sites = full | {k: np.zeros(shapes[k]) for k in names}
-            sites[name][index] = priors.get(name, 1.0)
+            sites[name][index] = np.broadcast_to(priors.get(name, 1.0), shapes[name])[index]
             paths = [p.path(sites, d.rows, np.random.default_rng(0)) for p in model.parts]
             columns.append(np.sum(paths, 0)[d.fitted_rows])
     loads = np.array(columns).T
@@ -124,11 +136,8 @@ def linear_map(
     return loads, np.full(len(d.fitted_rows), d.first)
 
 
-def _initial(part: Any) -> dict[str, float]:
-    if part.name.startswith("seasonal"):
-        return {f"{part.name}_first": part.first_sd[0]}
-    names = {"level": ("level_first", "slope_first")}.get(part.name, ())
-    return dict(zip(names, part.first_sd, strict=False))
+def _innermost(distribution: Any) -> Any:
+    return _innermost(distribution.base_dist) if hasattr(distribution, "base_dist") else distribution
 
 
 def dense(
@@ -137,13 +146,21 @@ def dense(
     """Log p(y | θ, γ, λ) by the multivariate normal density itself: errors are innovations of all rows, carried on."""
     d = model.design
     loads, mean = linear_map(model, theta, taken, local)
-    row, rho = np.arange(d.span), theta.get("rho", 0.0)
-    carried = np.where(row[:, None] >= row, float(rho) ** np.abs(row[:, None] - row), 0.0)
-    carried[:, 0] /= np.sqrt(1 - rho**2)
-    errors = carried * (theta["sigma"] ** 2 / (mixing * np.ones(d.span))) @ carried.T
-    at = d.fitted_rows
-    noise = errors[np.ix_(at, at)]
+    row, at = np.arange(d.span), d.fitted_rows
+    partial = [theta[k] for k in theta if k == "rho" or k.startswith("partial_")]
+    noise = theta["sigma"] ** 2 * linalg.toeplitz(autocovariances(partial, d.span))[np.ix_(at, at)]
+    if model.errors == "student_t":
+        rho = theta.get("rho", 0.0)
+        carried = np.where(row[:, None] >= row, float(rho) ** np.abs(row[:, None] - row), 0.0)
+        carried[:, 0] /= np.sqrt(1 - rho**2)
+        noise = (carried * (theta["sigma"] ** 2 / mixing) @ carried.T)[np.ix_(at, at)]
     return float(stats.multivariate_normal(mean, loads @ loads.T + noise).logpdf(d.y[at]))
+
+
+def autocovariances(partial: list[float], rows: int) -> np.ndarray:
+    """(rows,) of an autoregression with innovations of sd 1: sums of squares of 4,000 weights on the past."""
+    weights = signal.lfilter([1.0], np.r_[1.0, -np.array(coefficients(partial))], np.eye(1, 4000)[0])
+    return np.array([weights[k:] @ weights[: 4000 - k] for k in range(rows)])
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -41,6 +41,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "R": {"prior_set": "causalimpact"},
     "trend, seasons": {"level": "local_linear_trend", "seasonal": [{"period": 4, "duration": 2}]},
     "ridge, wandering": {"regression": "ridge", "dynamic": True},
+    "semilocal, two lags": {"level": "semilocal", "ar": 2},
+    "R, wandering": {"prior_set": "causalimpact", "dynamic": True},
 }
 
 
@@ -86,12 +88,19 @@ def test_an_effect_parameter_is_refused_with_the_reason(rng: np.random.Generator
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"level": "semilocal"}, "not part of this version"),
-        ({"regression": "horseshoe", "errors": "student_t", "prior_set": "causalimpact"}, "is spike and slab.*has normal errors"),
-        ({"level": "local", "prior_set": "r"}, "did you mean 'local_level'.*prior_set"),
-        ({"seasonal": [{"period": 1}], "ar": 2}, "period: 2 or more.*ar is 0 or 1"),
+        ({"level": "semi_local"}, "did you mean 'semilocal'"),
+        ({"dynamic": True, "regression": "none"}, "wander beside constant ones"),
+        (
+            {"ar": 60, "level": "semilocal", "expected_model_size": 0},
+            "ar=60 needs more outcomes.*are 45.*expected_model_size",
+        ),
+        ({"regression": "horseshoe", "errors": "student_t", "prior_set": "causalimpact"}, "has normal errors"),
+        ({"regression": "horseshoe", "prior_set": "causalimpact"}, "is spike and slab"),
+        ({"errors": "student_t", "ar": 2}, "one error before at most"),
+        ({"level": "local", "prior_set": "r"}, "did you mean .* 'local_level'.*prior_set"),
+        ({"seasonal": [{"period": 1}], "ar": -1}, "period: 2 or more.*ar is a number of lags"),
         ({"seasonal": [{"period": 7}, {"period": 7}]}, "twice"),
-        ({"prior_set": "causalimpact", "ar": 1, "dynamic": True, "regression": "ridge"}, "independent errors.*ridge|independent"),
+        ({"prior_set": "causalimpact", "ar": 2, "dynamic": True, "regression": "ridge"}, "independent errors.*spike and slab"),
         ({"expected_model_size": 0}, "expected_model_size"),
     ],
 )
@@ -106,6 +115,7 @@ def test_what_cannot_be_integrated_out_is_swept(rng: np.random.Generator) -> Non
     assert model(table, controls=names).prefers_gibbs == "2^13 sub-models are too many to sum over"
     assert model(table, controls=names[:12]).prefers_gibbs is None
     assert not model(table, controls=names, expected_model_size=13).selection
+    assert model(table, controls=names, prior_set="causalimpact", dynamic=True).regression == "none"
     both = model(table, regression="horseshoe", errors="student_t")
     assert both.no_collapsed_form is not None and "each coefficient" in both.no_collapsed_form
     assert bc.Auto().choose(both)[0].name == "gibbs" and "each row" in bc.Auto().choose(both)[1]
@@ -113,7 +123,7 @@ def test_what_cannot_be_integrated_out_is_swept(rng: np.random.Generator) -> Non
         model(table, controls=(), dynamic=True)
 
 
-@pytest.mark.parametrize("case", ["calibrated", "R", "trend, seasons"])
+@pytest.mark.parametrize("case", ["calibrated", "R", "trend, seasons", "semilocal, two lags", "R, wandering"])
 def test_scaling_by_a_power_of_two_is_exact_to_the_bit(case: str, rng: np.random.Generator) -> None:
     table = frame(rng, missing=True)
     one, eight = (model(table.assign(y=c * table["y"]), **OPTIONS[case]) for c in (1, 8))

@@ -10,11 +10,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy import linalg
 
 from bayes_causal.numerics.kalman import Space, draw_states, gram
 
 ROWS = 40
-KINDS = ("level", "level and ar1", "trend", "seasons of three rows", "known start", "wandering coefficient")
+KINDS = ("level", "level and ar1", "trend", "seasons of three rows", "known start", "wandering coefficient", "semilocal and ar3")
 
 
 def space(kind: str, rng: np.random.Generator) -> Space:
@@ -27,6 +28,14 @@ def space(kind: str, rng: np.random.Generator) -> Space:
         "trend": (np.triu(np.ones((2, 2))), np.diag([0.3, 0.1]), np.tile([1.0, 0], (ROWS, 1)), np.diag([1.2, 0.5]), 1.0, None),
         "wandering coefficient": (one, 0.3 * one, rng.standard_normal((ROWS, 1)), 0 * one, 1.0, None),
     }
+    if kind == "semilocal and ar3":
+        transition = linalg.block_diag([[1.0, 1, 0], [0, 0.7, 0.3], [0, 0, 1]], [[0.5, -0.4, 0.3], [1, 0, 0], [0, 1, 0]])
+        noise = np.zeros((6, 3))
+        noise[[0, 1, 3], [0, 1, 2]] = 0.3, 0.1, 1.0
+        stationary = linalg.solve_discrete_lyapunov(transition[3:, 3:], np.diag([1.0, 0, 0]))
+        first = linalg.block_diag(np.diag([1.2, 0.3, 0.2]), linalg.cholesky(stationary, lower=True))
+        loading = np.tile([1.0, 0, 0, 1, 0, 0], (ROWS, 1))
+        return Space(*map(jnp.asarray, (transition, noise, loading, first, 0.0)), None)
     if kind in built:
         return Space(*(None if v is None else jnp.asarray(v) for v in built[kind]))
     transition, noise = np.zeros((8, 8)), np.zeros((8, 2))

@@ -12,5 +12,6 @@ from bayes_causal.models.series_parts.local_level import LocalLevel
 from bayes_causal.models.series_parts.local_linear_trend import LocalLinearTrend
 from bayes_causal.models.series_parts.part import SeriesPart
 from bayes_causal.models.series_parts.seasonal import Seasonal
+from bayes_causal.models.series_parts.semilocal import SemilocalTrend
 
-__all__ = ["Dynamic", "LocalLevel", "LocalLinearTrend", "Seasonal", "SeriesPart"]
+__all__ = ["Dynamic", "LocalLevel", "LocalLinearTrend", "Seasonal", "SemilocalTrend", "SeriesPart"]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayes_causal.models.series_parts.part import extended, from_zero
+from bayes_causal.models.series_parts.part import extended, from_zero, in_units
 from bayes_causal.models.series_scales import Scale
 
 if TYPE_CHECKING:
@@ -67,6 +67,10 @@ class LocalLevel:
         first = pm.Normal("level_first", 0.0, np.float64(self.initial_sd))
         step = pm.Normal("level_step", 0.0, 1.0, dims="step")
         return first + sd * pt.concatenate([pt.zeros(1), pt.cumsum(step)])
+
+    def named(self, sites: Mapping[str, np.ndarray], unit: float) -> dict[str, np.ndarray]:
+        """Sds of innovations."""
+        return in_units(self.scales, sites, unit)
 
     def path(self, sites: Mapping[str, np.ndarray], rows: int, rng: np.random.Generator) -> np.ndarray:
         """The level, innovations beyond the twin's drawn anew."""

@@ -5,12 +5,12 @@ Twins write states as cumulative sums of scaled innovations, never as a recursio
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from bayes_causal.models.series_scales import Scale
+from bayes_causal.models.series_scales import Persistence, Scale
 
 if TYPE_CHECKING:
     from bayes_causal.numerics.state_space import Part
@@ -25,8 +25,8 @@ class SeriesPart(Protocol):
         ...
 
     @property
-    def scales(self) -> tuple[Scale, ...]:
-        """Sds of its innovations."""
+    def scales(self) -> tuple[Scale | Persistence, ...]:
+        """Sds of its innovations, and how fast what they move returns."""
         ...
 
     @property
@@ -54,9 +54,18 @@ class SeriesPart(Protocol):
         """(rows,) what it adds, in PyMC."""
         ...
 
+    def named(self, sites: Mapping[str, np.ndarray], unit: float) -> dict[str, np.ndarray]:
+        """What is reported beside the path, one unit of the standardised outcome being `unit`."""
+        ...
+
     def path(self, sites: Mapping[str, np.ndarray], rows: int, rng: np.random.Generator) -> np.ndarray:
         """(..., rows) what it adds, from the sites of a twin with fewer rows; later innovations are drawn."""
         ...
+
+
+def in_units(scales: Sequence[Scale | Persistence], sites: Mapping[str, np.ndarray], unit: float) -> dict[str, np.ndarray]:
+    """Sds in units of the outcome; ratios and persistence have none."""
+    return {s.name: sites[s.name] * (1.0 if s.relative else unit) for s in scales}
 
 
 def extended(step: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:

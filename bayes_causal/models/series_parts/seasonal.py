@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayes_causal.models.series_parts.part import extended
+from bayes_causal.models.series_parts.part import extended, in_units
 from bayes_causal.models.series_scales import Scale
 
 if TYPE_CHECKING:
@@ -90,6 +90,10 @@ class Seasonal:
         first = pm.Normal(f"{self.name}_first", 0.0, np.float64(self.initial_sd), shape=self.period - 1)
         step = pm.Normal(f"{self.name}_step", 0.0, 1.0, shape=step_map.shape[1])
         return pt.dot(first_map, first) + sd * pt.dot(step_map, step)
+
+    def named(self, sites: Mapping[str, np.ndarray], unit: float) -> dict[str, np.ndarray]:
+        """Sds of innovations."""
+        return in_units(self.scales, sites, unit)
 
     def path(self, sites: Mapping[str, np.ndarray], rows: int, rng: np.random.Generator) -> np.ndarray:
         """The effects, innovations beyond the twin's drawn anew."""
