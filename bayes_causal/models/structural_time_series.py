@@ -27,10 +27,11 @@ from bayes_causal.models import series_components, series_predictive
 from bayes_causal.models.base import Assumption
 from bayes_causal.models.series_autoregression import HigherOrder
 from bayes_causal.models.series_design import SeriesDesign, series_design
-from bayes_causal.models.series_errors import Autoregressive, Independent, SeriesErrors, StudentT
+from bayes_causal.models.series_errors import Autoregressive, Independent, SeriesErrors
 from bayes_causal.models.series_options import refuse_options
 from bayes_causal.models.series_parts import LocalLevel, SeriesPart
 from bayes_causal.models.series_regression import Horseshoe, NoRegression, Ridge, SeriesRegression, SpikeSlab
+from bayes_causal.models.series_student_t import StudentT
 
 if TYPE_CHECKING:
     from bayes_causal.models.base import CollapsedForm, GibbsForm

@@ -178,7 +178,7 @@ def p_values(built: Any, form: Any, seed: int) -> dict[str, float]:
         found["local"] = float(stats.kstest(after["local"][:, 0], stats.halfcauchy.cdf).pvalue)
     if "log_nu" in after:
         nu = np.exp(after["log_nu"][:, 0])
-        found["nu"] = float(stats.kstest(nu, stats.gamma(2, scale=1 / form.tails).cdf).pvalue)
+        found["nu"] = float(stats.kstest(nu, stats.gamma(2, scale=1 / built.error_structure.tails).cdf).pvalue)
         row = built.design.fitted_rows[3]
         found["mixing"] = float(stats.kstest(stats.gamma.cdf(after["mixing"][:, row], nu / 2, scale=2 / nu), "uniform").pvalue)
     return found
@@ -215,14 +215,43 @@ def test_wrong_conditionals_are_seen(rng: np.random.Generator, seed: int) -> Non
 
 @pytest.mark.slow
 def test_horseshoe_and_student_t_agree_with_nuts_on_the_twin(rng: np.random.Generator, disagreements: Callable[..., Any]) -> None:
-    """Means within four Monte Carlo errors, sds within 15 %. λ and τ themselves have no variance; what they shrink by has."""
-    built = model(rng, rows=50, regression="horseshoe", errors="student_t", far=8.0)
+    """Means within four Monte Carlo errors, sds within 20 %. λ and τ themselves have no variance; what they shrink by has."""
+    built = model(rng, rows=40, regression="horseshoe", errors="student_t", far=8.0)
     names = ["sigma", "rho", "level_ratio", "nu", "beta", "shrinkage", "level"]
-    thin = {"time": slice(0, None, 12)}
-    nuts = bc.NumpyroNuts(draws=2000, warmup=1500, target_accept=0.98, chain_method="vectorized", progress=False)
-    a = posterior(built, BlockedGibbs(draws=4000, warmup=1000, thin=3), 1)[names].isel(thin)
+    thin = {"time": slice(0, 25, 8)}
+    nuts = bc.NumpyroNuts(draws=1000, warmup=700, max_tree_depth=7, chain_method="vectorized", progress=False)
+    a = posterior(built, BlockedGibbs(draws=2500, warmup=1000, thin=3), 1)[names].isel(thin)
     b = posterior(built, nuts, 2)[names].isel(thin)
-    assert disagreements(a, b, 0.15) == []
+    assert disagreements(a, b, 0.2) == []
+    assert disagreements(a * 1.25 + 0.05, b, 0.2)
+
+
+def test_likelihood_and_forecast_of_student_t_errors(rng: np.random.Generator) -> None:
+    """Rows without a gap by the t density itself; a row after a gap by simulating what leads to it; innovations ahead are t.
+
+    Of 200,000 simulated outcomes after the gap, the share within a quarter of a sd, to the error that 64 draws of the precisions
+    leave.
+    """
+    built = model(rng, rows=40, controls=0, errors="student_t")
+    d, nu, sigma, rho = built.design, 3.0, 0.8, 0.6
+    sites = {"nu": np.full(1, nu), "sigma": np.full(1, sigma), "rho": np.full(1, rho), "level": np.zeros((1, d.rows))}
+    found = built.log_likelihood(sites).values[0]
+    y, gap = d.y[d.fitted_rows], d.gap
+    plain = np.flatnonzero(gap == 1)
+    expected = stats.t.logpdf((y[plain] - rho * y[plain - 1]) / sigma, nu) - np.log(sigma)
+    assert found[plain] == pytest.approx(expected, abs=1e-12)
+    assert found[0] == pytest.approx(stats.t.logpdf(y[0], nu, scale=sigma / np.sqrt(1 - rho**2)), abs=1e-12)
+    k = int(np.flatnonzero(gap == 3)[0])
+    error = np.full(200_000, y[k - 1])
+    for _ in range(3):
+        error = rho * error + sigma * rng.standard_t(nu, error.size)
+    share = float((np.abs(error - y[k]) < 0.25).mean())
+    assert np.log(share / 0.5) == pytest.approx(found[k], abs=0.35)
+    many = {k: np.repeat(v, 20_000, 0) for k, v in sites.items()}
+    ahead = built.error_structure.ahead(many["level"], many, d, rng)
+    news = (ahead[:, d.span] - rho * d.y[d.span - 1]) / sigma
+    assert stats.kstest(news, stats.t(nu).cdf).pvalue > 1e-3
+    assert np.corrcoef(ahead[:, -1], ahead[:, -2])[0, 1] > 0.4
 
 
 def test_one_gross_outlier_moves_student_t_errors_less(rng: np.random.Generator, seed: int) -> None:
