@@ -6,6 +6,7 @@ printed beside it.
 
     python benchmarks/series_coverage.py --series 300
     python benchmarks/series_coverage.py --series 1000 --truths iid "ar .6" --priors calibrated --json
+    python benchmarks/series_coverage.py --series 300 --priors causalimpact --peer peer/bin/python   # and of bsts-causalimpact
 """
 
 from __future__ import annotations
@@ -41,16 +42,19 @@ def main() -> None:
     parser.add_argument("--priors", nargs="+", choices=("calibrated", "causalimpact"), default=["calibrated", "causalimpact"])
     parser.add_argument("--draws", type=int, default=500)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--peer", help="a Python that has bsts-causalimpact, to measure it too")
+    parser.add_argument("--peer-series", type=int, default=300, help="so many of the series")
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args()
     rows = [measure(truth, priors, asked) for truth in asked.truths for priors in asked.priors]
+    rows += [measure_peer(truth, asked) for truth in asked.truths if asked.peer]
     if asked.json:
         print(json.dumps(rows, indent=1))
         return
-    print(f"{'truth':<22}{'priors':<14}{'covers':>8}{'± error':>9}{'width':>8}{'rmse':>7}{'proved':>8}{'s':>7}")
+    print(f"{'truth':<22}{'priors':<23}{'covers':>8}{'± error':>9}{'width':>8}{'rmse':>7}{'proved':>8}{'s':>7}")
     for r in rows:
         print(
-            f"{r['truth']:<22}{r['priors']:<14}{r['coverage']:8.3f}{r['error']:9.3f}{r['width']:8.2f}{r['rmse']:7.2f}"
+            f"{r['truth']:<22}{r['priors']:<23}{r['coverage']:8.3f}{r['error']:9.3f}{r['width']:8.2f}{r['rmse']:7.2f}"
             f"{r['proved']:8.3f}{r['seconds']:7.1f}"
         )
 
@@ -93,17 +97,34 @@ def measure(truth: str, priors: str, asked: argparse.Namespace) -> dict[str, Any
     ]
     table = bc.estimate_many(models, seed=asked.seed, draws=asked.draws)
     att = table.isel(estimand=0)
-    covered = ((att["lower"] <= 0) & (att["upper"] >= 0)).values.mean()
+    seconds, proved = time.perf_counter() - start, float(att["trusted"].mean())
+    return told(truth, priors, *(att[k].values for k in ("value", "lower", "upper"))) | {"proved": proved, "seconds": seconds}
+
+
+def measure_peer(truth: str, asked: argparse.Namespace) -> dict[str, Any]:
+    """The same of bsts-causalimpact, on the first of the series."""
+    from series import PEER_NAME, peer_effects
+
+    z = simulated(truth, asked.series, asked.seed)[: asked.peer_series]
+    options = {"nseasons": 7} if TRUTHS[truth][2] else {}
+    found = peer_effects(z, asked.draws, asked.peer, **options)
+    if found is None:
+        raise SystemExit(f"{PEER_NAME} is not installed for {asked.peer}")
+    lower, upper = np.quantile(found[0], [0.05, 0.95], axis=1)
+    return told(truth, PEER_NAME, found[0].mean(1), lower, upper) | {"proved": np.nan, "seconds": found[1]}
+
+
+def told(truth: str, priors: str, value: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> dict[str, Any]:
+    """Coverage of zero, its Monte Carlo error, width and root mean squared error."""
+    covered = float(((lower <= 0) & (upper >= 0)).mean())
     return {
         "truth": truth,
         "priors": priors,
-        "series": asked.series,
-        "coverage": float(covered),
-        "error": float(np.sqrt(covered * (1 - covered) / asked.series)),
-        "width": float((att["upper"] - att["lower"]).mean()),
-        "rmse": float(np.sqrt((att["value"] ** 2).mean())),
-        "proved": float(att["trusted"].mean()),
-        "seconds": time.perf_counter() - start,
+        "series": len(value),
+        "coverage": covered,
+        "error": float(np.sqrt(covered * (1 - covered) / len(value))),
+        "width": float((upper - lower).mean()),
+        "rmse": float(np.sqrt((value**2).mean())),
     }
 
 

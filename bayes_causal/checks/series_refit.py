@@ -58,7 +58,7 @@ class Refit:
         if out.size and form.selection:
             left = members(form.candidates)[:, out].any(1)
             sums = sums._replace(log_prior=np.where(left, NEVER, sums.log_prior))
-        return replace(form, span=max(self.span, form.span), sums=sums)
+        return form.on(sums, max(self.span, form.span))
 
     def gibbs(self, outcome: np.ndarray | None = None) -> Any:
         """The blocks over the rows of the first fit, the controls left out without any bearing."""

@@ -141,9 +141,12 @@ def show(value: Any) -> str:
 
 
 def _native(column: nw.Series[Any]) -> np.ndarray:
+    values = np.asarray(column.to_numpy())
+    if values.dtype.kind in "biuf":  # the commonest, and asking a column for its type costs more than reading it
+        return values
     if isinstance(column.dtype, nw.Datetime) and column.dtype.time_zone is not None:
-        column = column.dt.replace_time_zone(None)
-    return np.asarray(column.to_numpy())
+        return np.asarray(column.dt.replace_time_zone(None).to_numpy())
+    return values
 
 
 def _plain_labels(values: np.ndarray, name: str, role: str) -> tuple[np.ndarray | None, str]:

@@ -24,6 +24,7 @@ class SeriesRows:
     time: Labels | None = None
     outcome: np.ndarray | None = None
     controls: dict[str, np.ndarray] = field(default_factory=dict)
+    _dates: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.data)
@@ -31,7 +32,9 @@ class SeriesRows:
     @property
     def dates(self) -> np.ndarray | None:
         """(N,) label of each row's date; None where the dates are not what a series needs."""
-        return None if self.time is None or (self.time.codes < 0).any() else self.time.values[self.time.codes]
+        if self._dates is None and self.time is not None and not (self.time.codes < 0).any():
+            self._dates = self.time.values[self.time.codes]
+        return self._dates
 
     def refuse(self) -> None:
         """Raise every problem found so far, if there are any."""
@@ -51,13 +54,14 @@ def read_series_rows(frame: Any, declared: SeriesDeclaration) -> SeriesRows:
     if unnamed:
         raise DataError(unnamed)
     table = open_table(frame)
-    columns = table.collect_schema().names()
+    columns = table.collect_schema().names() if isinstance(table, nw.LazyFrame) else table.columns
     problems = [*declared.problems(), *missing_columns(declared.roles, columns)]
     problems += [p for c in declared.controls for p in missing_columns({"control": c}, columns)]
     wanted = [c for c in (*declared.roles.values(), *declared.controls) if c is not None and c in columns]
     if not wanted:
         raise DataError(problems)
-    read = SeriesRows(collect(table, wanted), declared, problems)
+    # A frame in memory gives its columns one by one: selecting them first costs more than reading them.
+    read = SeriesRows(collect(table, wanted) if isinstance(table, nw.LazyFrame) else table, declared, problems)
     if len(read) == 0:
         raise DataError([*problems, "the table has no rows"])
     _read_time(read)

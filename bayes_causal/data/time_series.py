@@ -124,7 +124,7 @@ class TimeSeries:
         """Name of the outcome column."""
         return str(self.dataset.attrs["outcome"])
 
-    @property
+    @cached_property
     def control_names(self) -> tuple[str, ...]:
         """Names of the controls."""
         return tuple(str(c) for c in self.dataset["control"].values) if "controls" in self.dataset else ()

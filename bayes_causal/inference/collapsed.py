@@ -8,9 +8,7 @@ is re-fitted to the weighted draws, at most twice; then NUTS on the marginal den
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any, ClassVar
@@ -21,20 +19,19 @@ import numpy as np
 from jax import Array
 from scipy import optimize
 
+from bayes_causal.inference.blocks import CHUNK, in_chunks
 from bayes_causal.inference.engine import Draws, refuse_settings
+from bayes_causal.inference.lines import on_lines
 from bayes_causal.inference.programs import programs
-from bayes_causal.inference.quadrature import NODES, Lines, quadrature
 from bayes_causal.models.base import CollapsedForm, Model, collapses, sweeps
 from bayes_causal.numerics.t_mixture import TMixture, at_modes, refitted
 
-CHUNK = 256
 PILOT = 4 * CHUNK
 GOOD = 0.6
 MOST_STEPS = 4
 DISTANCES = np.array([0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0])
 STEP = 1e-3
 NEGLIGIBLE = 25.0
-HELD = 2**25
 
 Density = Callable[[np.ndarray], np.ndarray]
 """(S, n) probits to (S,) log densities."""
@@ -96,7 +93,7 @@ class Collapsed:
 
     def _on_line(self, collapsed: CollapsedForm, seed: int) -> Draws:
         """Independent draws where one hyperparameter is left."""
-        sums = jax.tree.map(lambda v: jnp.asarray(v)[None], collapsed.sums)
+        sums = jax.tree.map(lambda v: np.asarray(v)[None], collapsed.sums)
         lines, sites = on_lines(collapsed, sums, self.chains * self.draws, seed)
         shape = (self.chains, self.draws)
         size = f"{collapsed.said(sums)}, 1 hyperparameter"
@@ -138,39 +135,6 @@ class Collapsed:
             return final.x[states], stats, f"importance sampling: {what}; {proof}; {accepted.mean():.0%} accepted", numbers
         t, stats = nuts(lambda z: -collapsed.log_density(sums, z), modes, self, seed)
         return t, stats, f"NUTS on the marginal density: {what}; importance sampling was refused ({proof})", numbers
-
-
-def on_lines(form: CollapsedForm, sums: Any, size: int, seed: int) -> tuple[Lines, dict[str, np.ndarray]]:
-    """Quadrature over the one hyperparameter of P problems, and (P, size, ...) sites; `sums` has a leading axis of P."""
-    compiled = programs(form)
-    problems = int(jax.tree.leaves(sums)[0].shape[0])
-
-    def density(t: np.ndarray) -> np.ndarray:
-        return np.asarray(in_blocks(compiled.many_density, NODES * form.width // 8, sums, t[..., None]))
-
-    lines = quadrature(density, problems, size, np.random.default_rng(seed))
-    t = lines.t[..., None]
-    keys = np.asarray(jax.random.split(jax.random.PRNGKey(seed + 2), problems * size)).reshape(problems, size, -1)
-    if compiled.many_table is None or compiled.many_between is None:
-        return lines, in_blocks(compiled.many_draw, size * form.width, sums, t, keys)
-    tables = in_blocks(compiled.many_table, NODES * form.width // 8, sums, lines.nodes[..., None])
-    return lines, in_blocks(compiled.many_between, size * form.width, sums, lines.nodes, tables, t, keys)
-
-
-def in_blocks(f: Callable[..., Any], numbers: int, sums: Any, *x: Any) -> Any:
-    """`f(sums, *x)` over the leading problem axis in blocks of bounded memory, the last one padded.
-
-    Parameters
-    ----------
-    numbers : what one problem holds at a time
-    """
-    problems = jax.tree.leaves(x)[0].shape[0]
-    size = max(1, min(problems, HELD // numbers))
-    blocks = []
-    for low in range(0, problems, size):
-        rows = np.minimum(np.arange(low, low + size), problems - 1)
-        blocks.append(jax.device_get(f(*jax.tree.map(lambda v, r=rows: v[r], (sums, *x)))))
-    return jax.tree.map(lambda *b: np.concatenate(b)[:problems], *blocks)
 
 
 @dataclass(frozen=True, eq=False)
@@ -215,27 +179,6 @@ def shapes(density: Density, modes: np.ndarray, hessians: np.ndarray, heights: n
         stretched = sd * np.clip(farther, 1.0, None)
         scales.append((axes * stretched**2) @ axes.T)
     return np.array(scales)
-
-
-def in_chunks(f: Callable[..., Any], *x: Any) -> Any:
-    """A vectorised `f` over the rows of x, in chunks of one size, so that any number of rows is the same program.
-
-    Chunks are shared out over the cores: a compiled program holds no lock.
-    """
-    rows = x[0].shape[0]
-    padded = [np.concatenate([v, np.repeat(v[:1], -rows % CHUNK, 0)]) for v in map(np.asarray, x)]
-
-    def block(start: int) -> Any:
-        with jax.enable_x64(True):  # the precision is each thread's own
-            return jax.device_get(f(*(v[start : start + CHUNK] for v in padded)))
-
-    starts = range(0, padded[0].shape[0], CHUNK)
-    if len(starts) == 1:
-        return jax.tree.map(lambda b: b[:rows], block(0))
-    first = block(0)  # compiled once, by one thread
-    with ThreadPoolExecutor(os.cpu_count()) as cores:
-        blocks = [first, *cores.map(block, starts[1:])]
-    return jax.tree.map(lambda *b: np.concatenate(b)[:rows], *blocks)
 
 
 def find_modes(density: Density, n: int, starts: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

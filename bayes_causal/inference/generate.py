@@ -16,6 +16,8 @@ from bayes_causal.models.base import Model, PointwiseLikelihood, Simulates, TopL
 VALUES = 4_000_000
 REPLICATES = 200
 KEPT_VALUES = 1_500_000
+ONCE = {"xla_backend_optimization_level": 0}
+"""Of programs that run once: compiling them takes longer than running them."""
 
 
 def thin(sites: Mapping[str, np.ndarray], draws: int) -> dict[str, np.ndarray]:
@@ -33,12 +35,16 @@ def flat(sites: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 def prior_sites(model: Model, n: int, seed: int) -> dict[str, np.ndarray]:
     """(n, ...) draws of every latent site from the prior of the NumPyro twin."""
     import jax
-    from numpyro.infer import Predictive
+    from numpyro.handlers import seed as seeded
+    from numpyro.handlers import trace
+
+    def draw(key: jax.Array) -> dict[str, jax.Array]:
+        sites = trace(seeded(model.numpyro_model, key)).get_trace()
+        return {k: s["value"] for k, s in sites.items() if s["type"] == "sample" and not s["is_observed"]}
 
     with jax.enable_x64(True):
-        latent = list(latent_sites(model.numpyro_model))
-        draw = jax.jit(Predictive(model.numpyro_model, num_samples=n, return_sites=latent))
-        return {k: np.asarray(v) for k, v in draw(jax.random.PRNGKey(seed)).items()}
+        drawn = jax.jit(jax.vmap(draw), compiler_options=ONCE)(jax.random.split(jax.random.PRNGKey(seed), n))
+        return {k: np.asarray(v) for k, v in drawn.items()}
 
 
 def replicates(model: Model, sites: Mapping[str, np.ndarray], n: int, seed: int) -> np.ndarray | None:
@@ -97,7 +103,7 @@ def log_prior(model: Model, sites: Mapping[str, np.ndarray]) -> dict[str, np.nda
 
     with jax.enable_x64(True):
         values = {k: jnp.asarray(v) for k, v in sites.items()}
-        result = jax.jit(lambda x: jax.lax.map(densities, x, batch_size=64))(values)
+        result = jax.jit(lambda x: jax.lax.map(densities, x, batch_size=64), compiler_options=ONCE)(values)
         return {k: np.asarray(v) for k, v in result.items()}
 
 

@@ -18,10 +18,12 @@ import numpy as np
 import xarray as xr
 
 from bayes_causal.errors import TreeError
-from bayes_causal.inference.collapsed import importance, in_blocks, on_lines
+from bayes_causal.inference.blocks import in_blocks
+from bayes_causal.inference.collapsed import importance
+from bayes_causal.inference.lines import on_lines
 from bayes_causal.inference.programs import programs, signature
 from bayes_causal.inference.tree import dataset
-from bayes_causal.models.base import CollapsedForm, Model, Natural, collapses
+from bayes_causal.models.base import CollapsedForm, DrawsTotal, Model, Natural, TotalOnLine, collapses
 from bayes_causal.numerics.t_mixture import DEGREES, refitted
 
 POINTS = 8192
@@ -103,15 +105,29 @@ def stacked(sums: Sequence[Any]) -> Any:
     return jax.tree.map(lambda *parts: np.stack([np.asarray(v) for v in parts]), *sums)
 
 
-def sample_many(form: CollapsedForm, sums: Any, *, seed: int, draws: int) -> ManyDraws:
-    """Draws of P problems that share a form; `sums` has a leading axis of P on every array."""
+def draws_total(form: CollapsedForm) -> bool:
+    """Whether a form draws the one number that overall answers hang on."""
+    return isinstance(form, TotalOnLine if len(form.hypers) == 1 else DrawsTotal)
+
+
+def sample_many(
+    form: CollapsedForm, sums: Any, *, seed: int, draws: int, total: bool = False, numbers: Sequence[int] | None = None
+) -> ManyDraws:
+    """Draws of P problems that share a form.
+
+    Parameters
+    ----------
+    sums : arrays with a leading axis of P
+    total : whether to draw only the number that overall answers hang on, as the one site `total`
+    numbers : P numbers of the problems, by which forms on a line draw their random numbers
+    """
     rng = np.random.default_rng(seed)
     with jax.enable_x64(True):
-        sums = jax.tree.map(jnp.asarray, sums)
         if len(form.hypers) == 1:
-            lines, drawn = on_lines(form, sums, draws, seed)
+            lines, drawn = on_lines(form, sums, draws, seed, total=total, numbers=numbers)
             exact = np.zeros(len(lines.t))
             return ManyDraws(drawn, exact, exact + 1.0)
+        sums = jax.tree.map(np.asarray, sums)  # cut into blocks by NumPy: jax takes a program for each
         compiled = programs(form)
         density = partial(_in_chunks, compiled.many_density, sums)
         modes, heights, hessians = newton(density, int(jax.tree.leaves(sums)[0].shape[0]), len(form.hypers))
@@ -131,7 +147,11 @@ def sample_many(form: CollapsedForm, sums: Any, *, seed: int, draws: int) -> Man
             weights[again], k_hat[again], fraction[again] = proofs(log_weight[again])
         t = np.take_along_axis(x, metropolis(log_weight, weights, draws, rng)[..., None], 1)
         keys = np.asarray(jax.random.split(jax.random.PRNGKey(seed), t.shape[0] * draws)).reshape(t.shape[0], draws, -1)
-        sites = in_blocks(compiled.many_draw, draws * form.width, sums, t, keys)
+        if total:
+            assert compiled.many_total is not None
+            sites = {"total": _in_chunks(compiled.many_total, sums, t, keys)}
+        else:
+            sites = in_blocks(compiled.many_draw, draws * form.width, sums, t, keys)
     return ManyDraws(sites, k_hat, fraction)
 
 
@@ -150,7 +170,7 @@ def draw_many(form: CollapsedForm, t: np.ndarray, *, seed: int) -> dict[str, np.
     with jax.enable_x64(True):
         keys = np.asarray(jax.random.split(jax.random.PRNGKey(seed), t.shape[0]))
         shared = (np.broadcast_to(v, (problems, *v.shape)) for v in (t, keys))
-        sites: dict[str, np.ndarray] = _in_chunks(programs(form).many_draw, jax.tree.map(jnp.asarray, form.sums), *shared)
+        sites: dict[str, np.ndarray] = _in_chunks(programs(form).many_draw, jax.tree.map(np.asarray, form.sums), *shared)
     return sites
 
 
@@ -254,10 +274,4 @@ def _derivatives(values: np.ndarray, n: int, step: float = STEP) -> tuple[np.nda
 
 def _in_chunks(f: Callable[..., Any], sums: Any, *x: np.ndarray) -> Any:
     """`f(sums, x)` over the leading problem axis in chunks of about `POINTS` points, the last one padded."""
-    problems, points = x[0].shape[:2]
-    size = max(1, min(problems, POINTS // points))
-    blocks = []
-    for low in range(0, problems, size):
-        rows = np.minimum(np.arange(low, low + size), problems - 1)
-        blocks.append(jax.device_get(f(jax.tree.map(lambda v, r=rows: v[r], sums), *(v[rows] for v in x))))
-    return jax.tree.map(lambda *b: np.concatenate(b)[:problems], *blocks)
+    return in_blocks(f, x[0].shape[1], sums, *x, held=POINTS)

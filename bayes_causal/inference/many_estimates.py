@@ -11,10 +11,10 @@ import xarray as xr
 
 from bayes_causal.errors import TreeError
 from bayes_causal.estimates import Estimand
-from bayes_causal.inference.many import ManyDraws, sample_many, stacked
+from bayes_causal.inference.many import ManyDraws, draws_total, sample_many, stacked
 from bayes_causal.inference.programs import signature
 from bayes_causal.inference.tree import dataset
-from bayes_causal.models.base import CollapsedForm, Collapsible, Describes, Model, Natural
+from bayes_causal.models.base import Collapsible, Describes, FromTotal, Model, Natural
 
 HELD = 2**25
 
@@ -31,7 +31,8 @@ def estimate_many(
     """Overall effects of many models, each on its own data.
 
     Models need not be of one shape: those that are share a program. Posteriors are drawn in blocks of bounded memory and only
-    what is asked for is kept.
+    what is asked for is kept. Where the answers of a model hang on one number a draw, as those of a series on the sum of its
+    counterfactual, that number is drawn alone: exactly of the law it has with paths, which are never drawn.
 
     Parameters
     ----------
@@ -39,6 +40,8 @@ def estimate_many(
     estimands : sequence of Estimand or str, optional
         Overall ones (no `by`); a name is taken on the scale of the headline. The headlines if left out.
     seed : int
+        A model with one hyperparameter has random numbers of its own: its answers hang on its place among the models, and not on
+        how they are cut into blocks. Other models share those of their block.
     draws : int
         Draws a model.
     level : float
@@ -65,10 +68,16 @@ def estimate_many(
         groups.setdefault((signature(form), *(np.shape(v) for v in jax.tree.leaves(form.sums))), []).append(k)
     found: dict[int, tuple[np.ndarray, float, float, bool]] = {}
     for number, members in enumerate(groups.values()):
-        size = max(1, HELD // (draws * forms[members[0]].width))
+        form = forms[members[0]]
+        total = draws_total(form) and all(isinstance(models[k], FromTotal) for k in members)
+        total &= all(e.by is None for e in _asked(models[members[0]], estimands))
+        size = max(1, HELD // (draws * (1 if total else form.width)))
         for low in range(0, len(members), size):
             block = members[low : low + size]
-            drawn = _block([forms[k] for k in block], seed + 7919 * number + low, draws)
+            sums = stacked([forms[k].sums for k in block])
+            by_number = len(form.hypers) == 1
+            own = seed if by_number else seed + 7919 * number + low
+            drawn = sample_many(form, sums, seed=own, draws=draws, total=total, numbers=block)
             found |= {k: _answers(models[k], drawn, j, estimands) for j, k in enumerate(block)}
     x = np.stack([found[k][0] for k in range(len(models))])
     lower, upper = np.quantile(x, [(1 - level) / 2, (1 + level) / 2], axis=-1)
@@ -90,11 +99,6 @@ def estimate_many(
 PROOF = ("pareto_k", "efficiency", "trusted")
 
 
-def _block(forms: Sequence[CollapsedForm], seed: int, draws: int) -> ManyDraws:
-    """Draws of problems of one shape."""
-    return sample_many(forms[0], stacked([f.sums for f in forms]), seed=seed, draws=draws)
-
-
 def _asked(model: Model, estimands: Sequence[Estimand | str] | None) -> list[Estimand]:
     headline = model.headline if isinstance(model, Describes) else Estimand()
     return [e if isinstance(e, Estimand) else Estimand(e, headline.scale) for e in (estimands or [headline])]
@@ -104,7 +108,11 @@ def _answers(
     model: Model, drawn: ManyDraws, place: int, estimands: Sequence[Estimand | str] | None
 ) -> tuple[np.ndarray, float, float, bool]:
     """(estimand, draw) draws of one model's answers, and what proves them."""
-    sites = {name: v[place][None] for name, v in drawn.sites.items()}
-    posterior = dataset(model, model.natural(sites) if isinstance(model, Natural) else sites, ("chain", "draw"))
-    answers = np.stack([model.effect(posterior, e).values.ravel() for e in _asked(model, estimands)])
+    asked = _asked(model, estimands)
+    if "total" in drawn.sites and isinstance(model, FromTotal):
+        answers = np.stack([model.answers(drawn.sites["total"][place], e) for e in asked])
+    else:
+        sites = {name: v[place][None] for name, v in drawn.sites.items()}
+        posterior = dataset(model, model.natural(sites) if isinstance(model, Natural) else sites, ("chain", "draw"))
+        answers = np.stack([model.effect(posterior, e).values.ravel() for e in asked])
     return answers, float(drawn.k_hat[place]), float(drawn.fraction[place]), bool(drawn.trusted[place])

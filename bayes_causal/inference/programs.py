@@ -7,17 +7,16 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 import jax
 
-from bayes_causal.models.base import CollapsedForm, OnLine
+from bayes_causal.models.base import CollapsedForm, DrawsTotal, OnLine, TotalOnLine
 
 KEPT = 32
 CACHED = 2**16
-PATHS = 250
 _programs: OrderedDict[tuple[Any, ...], Programs] = OrderedDict()
 
 
@@ -30,16 +29,22 @@ class Programs:
     density : (sums, (S, n)) -> (S,) log densities
     draw : (sums, (S, n), (S, key)) -> sites (S, ...)
     many_density, many_draw : the same with P in front of everything, sums included
-    many_table : (sums, (P, N, 1)) -> tables of N nodes, for forms on a line
-    many_between : (sums, (P, N), tables, (P, S, 1), (P, S, key)) -> sites (P, S, ...), for forms on a line
+    many_total : (sums, (P, S, n), (P, S, key)) -> (P, S) totals, for forms that draw them
+    many_table : (sums, (P, N, 1)) -> (P, N) log densities and tables of N nodes, for forms on a line
+    between : (sums, (N,), tables, (S, 1), (S, n)) -> sites (S, ...) of one problem, for forms on a line
+    many_total_between : (sums, (P, N), tables, (P, S), (P, 3, S)) -> (P, S) totals, for forms on a line that draw them
+    ready : shapes for which a program is compiled already
     """
 
     density: Callable[..., Any]
     draw: Callable[..., Any]
     many_density: Callable[..., Any]
     many_draw: Callable[..., Any]
+    many_total: Callable[..., Any] | None = None
     many_table: Callable[..., Any] | None = None
-    many_between: Callable[..., Any] | None = None
+    between: Callable[..., Any] | None = None
+    many_total_between: Callable[..., Any] | None = None
+    ready: set[tuple[int, ...]] = field(default_factory=set)
 
 
 def programs(form: CollapsedForm) -> Programs:
@@ -48,10 +53,17 @@ def programs(form: CollapsedForm) -> Programs:
     if key not in _programs:
         bare = form.bare()
         both = bare.log_density, bare.draw_sites
-        over = [jax.jit(partial(way, f, bare.matrices)) for way in (_points, _problems) for f in both]
+        over = (jax.jit(partial(way, f, bare.matrices)) for way in (_points, _problems) for f in both)
+        more: dict[str, Any] = {}
+        if isinstance(bare, DrawsTotal):
+            more["many_total"] = jax.jit(partial(_problems, bare.draw_total, bare.matrices))
         if isinstance(bare, OnLine):
-            over += [jax.jit(jax.vmap(jax.vmap(bare.table, (None, 0)))), jax.jit(partial(_between, bare))]
-        _programs[key] = Programs(*over)
+            more["many_table"] = jax.jit(jax.vmap(jax.vmap(bare.table, (None, 0))))
+            more["between"] = jax.jit(jax.vmap(bare.draw_between, (None, None, None, 0, 0)))
+        if isinstance(bare, TotalOnLine):
+            more["many_total_between"] = jax.jit(partial(_totals_between, bare))
+        density, draw, many_density, many_draw = over
+        _programs[key] = Programs(density, draw, many_density, many_draw, **more)
         if len(_programs) > KEPT:
             _programs.popitem(last=False)
     return _programs[key]
@@ -80,14 +92,9 @@ def _grouped(f: Callable[..., Any], values: int, *x: Any) -> Any:
     return jax.lax.map(lambda point: f(*point), x, batch_size=group)
 
 
-def _between(form: OnLine, sums: Any, nodes: Any, tables: Any, t: Any, keys: Any) -> Any:
-    """Draws problem after problem, and `PATHS` draws at a time: paths that leave the cache cost twice as much."""
-
-    def problem(one: tuple[Any, ...]) -> Any:
-        own, nodes, tables, t, keys = one
-        return jax.lax.map(lambda x: form.draw_between(own, nodes, tables, *x), (t, keys), batch_size=PATHS)
-
-    return jax.lax.map(problem, (sums, nodes, tables, t, keys))
+def _totals_between(form: TotalOnLine, sums: Any, nodes: Any, tables: Any, t: Any, uniform: Any) -> Any:
+    """Totals problem after problem: the tables of one stay in the cache."""
+    return jax.lax.map(lambda problem: form.total_between(*problem), (sums, nodes, tables, t, uniform))
 
 
 def signature(form: CollapsedForm) -> tuple[Any, ...]:

@@ -114,15 +114,46 @@ class CollapsedForm(Protocol):
 
 
 @runtime_checkable
+class DrawsTotal(Protocol):
+    """A collapsed form that draws the one number overall answers hang on, and nothing else."""
+
+    def draw_total(self, sums: Any, t: Array, key: Array) -> Array:
+        """() exactly of the law it has under `draw_sites` and all noise that comes after."""
+        ...
+
+
+@runtime_checkable
 class OnLine(Protocol):
     """A collapsed form of one hyperparameter whose draws need not start from the data again at every point."""
 
-    def table(self, sums: Any, t: Array) -> Any:
-        """What a draw needs of one node, a pytree of arrays that change smoothly with it."""
+    def table(self, sums: Any, t: Array) -> tuple[Array, Any]:
+        """`log_density`, and what a draw needs of one node, a pytree of arrays that change smoothly with it."""
         ...
 
-    def draw_between(self, sums: Any, nodes: Array, tables: Any, t: Array, key: Array) -> dict[str, Array]:
-        """`draw_sites` at a point between evenly spaced (N,) nodes, from their tables."""
+    def normals(self, sums: Any) -> int:
+        """Standard normals a draw takes."""
+        ...
+
+    def draw_between(self, sums: Any, nodes: Array, tables: Any, t: Array, normal: Array) -> dict[str, Array]:
+        """`draw_sites` at a point between evenly spaced (N,) nodes, from their tables and (n,) standard normals."""
+        ...
+
+
+@runtime_checkable
+class TotalOnLine(OnLine, Protocol):
+    """A form on a line that draws the one number overall answers hang on, and nothing else."""
+
+    def total_between(self, sums: Any, nodes: Array, tables: Any, t: Array, uniform: Array) -> Array:
+        """(S,) at (S,) points, of the law it has under `draw_between` and all noise that comes after, from (3, S) uniforms."""
+        ...
+
+
+@runtime_checkable
+class FromTotal(Protocol):
+    """A model whose overall answers hang on one number a draw: where its form draws that alone, no paths are needed."""
+
+    def answers(self, totals: np.ndarray, estimand: Estimand) -> np.ndarray:
+        """Draws of an overall estimand from draws of the number, any shape; EstimandError where it does not exist."""
         ...
 
 

@@ -94,7 +94,8 @@ class StructuralTimeSeries:
     seasonal : sequence of {"period": int, "duration": int}
         Seasons, and rows that each lasts (1 if left out).
     ar : int, optional
-        Lags that errors depend on. 1: errors are AR(1), the default of the calibrated priors; 0: they are independent, as in R.
+        Lags that errors depend on. 1: errors are AR(1), the default of the calibrated priors; 0: they are independent, as in R;
+        more: partial autocorrelations are uniform on (−1, 1), each by itself.
     regression : {"spike_slab", "horseshoe", "ridge", "none"}
         Of the outcome on the controls; "none" where there are none.
     expected_model_size : float
@@ -289,7 +290,7 @@ class StructuralTimeSeries:
             level = self.parts[0].scale.prior
             assert not isinstance(level, float)
             p = self.design.candidates.shape[1]
-            return OneRatio(self.parts[0].part(), p, self.selection, self.sigma, level, span, sums)
+            return OneRatio(self.parts[0].part(), p, self.selection, self.sigma, level, span, None).on(sums, span)
         return self.all_scales(outcome)
 
     def all_scales(self, outcome: np.ndarray | None = None) -> StateSpace:
@@ -333,16 +334,23 @@ class StructuralTimeSeries:
 
     def natural(self, sites: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Reported quantities in units of the outcome, from the sites of either a twin or the collapsed form."""
+        lead = sites["sigma"].shape
+        flat = {k: v.reshape(-1, *v.shape[len(lead) :]) for k, v in sites.items()}
+        found = series_predictive.in_blocks(self._natural, flat, self.design.rows, NOISE_SEED)
+        return {k: v.reshape(*lead, *v.shape[1:]) for k, v in found.items()}
+
+    def _natural(self, sites: Mapping[str, np.ndarray], rng: np.random.Generator) -> dict[str, np.ndarray]:
         d, s = self.design, self.design.scale
-        rng = np.random.default_rng(NOISE_SEED)
         paths = series_predictive.paths(self.parts, sites, d, rng)
         beta = self.regression_prior.coefficients(sites, d)
         expected = series_predictive.expected(paths, beta, d)
-        outcome = expected + self.error_structure.ahead(expected, sites, d, rng)
+        outcome = self.error_structure.ahead(expected, sites, d, rng)
+        outcome += expected
         named = {k: v * s for k, v in paths.items()}
-        offset = beta[..., :1] if d.intercept and beta is not None else 0.0
-        named["level"] = d.center + s * (paths["level"] + offset)
-        named["counterfactual"] = d.center + s * outcome
+        named["level"] += d.center + (s * beta[..., :1] if d.intercept and beta is not None else 0.0)
+        outcome *= s
+        outcome += d.center
+        named["counterfactual"] = outcome
         if beta is not None:
             named["beta"] = beta[..., int(d.intercept) :] * s / d.control_scale
             own = self.regression_prior.named(sites)
@@ -369,6 +377,12 @@ class StructuralTimeSeries:
             An estimand this model does not have.
         """
         return series_predictive.effect(self, posterior, estimand)
+
+    def answers(self, totals: np.ndarray, estimand: Estimand) -> np.ndarray:
+        """Draws of an overall estimand from the form's draws of the sum of the counterfactual, which is all it hangs on."""
+        series_predictive.refuse(self, estimand)
+        used = series_predictive.counted(self)
+        return series_predictive.answer(self, used.size * self.design.center + self.design.scale * totals, estimand)
 
     def components(self, posterior: xr.Dataset) -> xr.Dataset:
         """Draws (chain, draw, time) of what makes up the expected outcome: level, seasons, regression, in its units."""

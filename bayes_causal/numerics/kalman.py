@@ -47,22 +47,57 @@ def gram(space: Space, columns: Array, observed: Array, method: Literal["scan", 
     "scan" goes row by row, best on a CPU; "associative" combines rows in a tree of depth log T, best on an accelerator. The
     numbers are the same.
     """
-    if method == "associative":
-        return _gram_associative(space, columns, observed)
+    return _gram_associative(space, columns, observed) if method == "associative" else filtered(space, columns, observed)[:2]
+
+
+def filtered(space: Space, columns: Array, observed: Array) -> tuple[Array, Array, Array, Array]:
+    """`gram` row by row; then (m, c) means and (m, m) covariance of the states at the last observed row, given all observed."""
     m, c = space.transition.shape[0], columns.shape[1]
 
     def step(carry: tuple[Array, ...], row: tuple[Array, ...]) -> tuple[tuple[Array, ...], None]:
-        mean, cov, total, log_f = carry
+        mean, cov, total, log_f, *last = carry
         x, seen, z, *advance = row
         cov_z, f = _innovation_variance(space, cov, z)
         v = x - z @ mean
         gain = cov_z * (seen / f)
-        moved = _move(space, advance, mean + gain[:, None] * v), _move_cov(space, advance, cov - gain[:, None] * cov_z)
-        return (*moved, total + (seen / f) * v[:, None] * v, log_f + seen * jnp.log(f)), None
+        known = mean + gain[:, None] * v, cov - gain[:, None] * cov_z
+        moved = _move(space, advance, known[0]), _move_cov(space, advance, known[1])
+        kept = (jnp.where(seen > 0, new, old) for new, old in zip(known, last, strict=True))
+        return (*moved, total + (seen / f) * v[:, None] * v, log_f + seen * jnp.log(f), *kept), None
 
-    first: tuple[Array, ...] = jnp.zeros((m, c)), space.first @ space.first.T, jnp.zeros((c, c)), jnp.zeros(())
-    (_, _, total, log_f), _ = jax.lax.scan(step, first, _rows(space, columns, observed), unroll=UNROLL)
-    return total, log_f
+    states = jnp.zeros((m, c)), space.first @ space.first.T
+    first: tuple[Array, ...] = *states, jnp.zeros((c, c)), jnp.zeros(()), *states
+    (_, _, total, log_f, *last), _ = jax.lax.scan(step, first, _rows(space, columns, observed), unroll=UNROLL)
+    return total, log_f, last[0], last[1]
+
+
+def onward(space: Space, observed: Array, ahead: Array) -> tuple[Array, Array]:
+    """How a weighted sum of outcomes after the last observed row hangs on the states there, and the variance of the rest.
+
+    Parameters
+    ----------
+    ahead : (T,) weights w, 0 up to the last observed row
+
+    Returns
+    -------
+    pull : (m,) g, so that Σ w_t y_t has mean g'α given the states α at the last observed row
+    variance : () of Σ w_t y_t given them: innovations and observation noise
+    """
+    rows = observed.shape[0]
+    last = rows - 1 - jnp.argmax(observed[::-1])
+
+    def step(carry: tuple[Array, ...], row: tuple[Array, ...]) -> tuple[tuple[Array, ...], None]:
+        pull, variance = carry
+        w, begun, z, *advance = row
+        shock = space.noise.T @ _own(advance, pull)
+        now = w * z + _move_back(space, advance, pull), variance + jnp.sum(shock**2) + w**2 * space.observation
+        return (jnp.where(begun, now[0], pull), jnp.where(begun, now[1], variance)), None
+
+    flags = () if space.advance is None else (space.advance,)
+    first: tuple[Array, ...] = jnp.zeros(space.transition.shape[0]), jnp.zeros(())
+    inputs = ahead, jnp.arange(rows) >= last, space.loading, *flags
+    (pull, variance), _ = jax.lax.scan(step, first, inputs, reverse=True, unroll=UNROLL)
+    return pull, variance
 
 
 def draw_states(space: Space, y: Array, observed: Array, key: Array) -> Array:

@@ -21,7 +21,7 @@ from jax.scipy.linalg import solve_triangular
 from jax.scipy.special import logsumexp
 
 from bayes_causal.numerics import autoregression
-from bayes_causal.numerics.kalman import Space, draw_states, gram
+from bayes_causal.numerics.kalman import Space, draw_states, filtered, gram, onward
 from bayes_causal.numerics.subsets import eliminate, members
 
 LOG_2PI = float(np.log(2 * np.pi))
@@ -65,6 +65,8 @@ class SeriesSums(NamedTuple):
     slab : (p, p) Ω⁻¹
     log_prior : (G,) log p(γ) + ½ log |Ω⁻¹_γγ|
     first : () prior mean of the initial level
+    ahead : (T,) weights of the rows after the observed ones whose sum the overall answers hang on
+    waves : the columns, and ones before y, in the eigenvectors of a random walk; None where no form wants them so
     """
 
     columns: Any
@@ -75,6 +77,8 @@ class SeriesSums(NamedTuple):
     slab: Any
     log_prior: Any
     first: Any
+    ahead: Any
+    waves: Any = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,6 +131,10 @@ class StateSpace:
         """Numbers a draw holds: paths of states, gains and shocks."""
         return 8 * self.span * self.states + 4 ** (self.candidates * self.selection)
 
+    def on(self, sums: SeriesSums, span: int) -> StateSpace:
+        """The form on other data of so many rows."""
+        return replace(self, span=span, sums=sums)
+
     def bare(self) -> StateSpace:
         """The form without its data."""
         return replace(self, sums=None)
@@ -147,8 +155,14 @@ class StateSpace:
 
     def sub_models(self, sums: SeriesSums, theta: Mapping[str, Array]) -> tuple[Array, Array]:
         """(G,) log p(y, γ | θ), and the (p + 1, p + 1) products of the whitened columns in units of σ², the slab added."""
+        return self._marginal(sums, theta, *gram(*self.seen(sums, theta)))
+
+    def seen(self, sums: SeriesSums, theta: Mapping[str, Array]) -> tuple[Space, Array, Array]:
+        """What the filter runs over: the space, the columns and which rows are observed."""
+        return self.space(sums, theta, self.span), sums.columns[: self.span], sums.observed[: self.span]
+
+    def _marginal(self, sums: SeriesSums, theta: Mapping[str, Array], products: Array, log_f: Array) -> tuple[Array, Array]:
         p, sigma2 = self.candidates, theta["sigma"] ** 2
-        products, log_f = gram(self.space(sums, theta, self.span), sums.columns[: self.span], sums.observed[: self.span])
         slab, log_prior = self._slab(sums, theta)
         products = products.at[:p, :p].add(slab)
         rest, log_det = eliminate(products, p, forced=not self.selection)
@@ -174,6 +188,33 @@ class StateSpace:
         space = self.space(sums, theta, sums.observed.shape[0])
         paths = draw_states(space, (sums.columns[:, -1] - mean) / theta["sigma"], sums.observed, keys[2])
         return sites | contributions(self.parts, sums, paths * theta["sigma"])
+
+    def draw_total(self, sums: SeriesSums, t: Array, key: Array) -> Array:
+        """() Σ of the outcomes ahead by their weights, errors and all: of the law of `draw_sites` and errors carried on.
+
+        Given θ, γ and β the sum is normal: the filter's last states, and what innovations and errors add to them.
+        """
+        theta, p = self.theta(t), self.candidates
+        keys = jax.random.split(key, 3)
+        products, log_f, *states = filtered(*self.seen(sums, theta))
+        log_p, products = self._marginal(sums, theta, products, log_f)
+        beta = jnp.zeros(p)
+        if p:
+            taken = jnp.ones(p)
+            if self.selection:
+                taken = jnp.asarray(members(p), float)[pick(log_p, jax.random.uniform(keys[0], (), products.dtype))]
+            beta = draw_coefficients(products, taken, theta["sigma"], keys[1])
+        mean, sd = self.total(sums, theta, beta, *states)
+        return mean + sd * jax.random.normal(keys[2], (), products.dtype)
+
+    def total(self, sums: SeriesSums, theta: Mapping[str, Array], beta: Array, mean: Array, cov: Array) -> tuple[Array, Array]:
+        """Mean and sd of the sum ahead given θ and β, from the filter's last states (m, p + 1) and their (m, m) covariance."""
+        p, rows = self.candidates, sums.observed.shape[0]
+        pull, variance = onward(self.space(sums, theta, rows), sums.observed, sums.ahead)
+        means = pull @ mean
+        level = sums.first * jnp.sum(sums.ahead) + means[p]
+        sd = theta["sigma"] * jnp.sqrt(pull @ cov @ pull + variance)
+        return level + (sums.ahead @ sums.columns[:, :p] - means[:p]) @ beta, sd
 
     def space(self, sums: SeriesSums, theta: Mapping[str, Array], rows: int) -> Space:
         """The state space of the first rows, in units of σ².

@@ -140,15 +140,15 @@ def test_quadrature_closes_in_on_any_width(width: float, rng: np.random.Generato
     At least 48 nodes over 16 standard deviations leave the spline an error of a few millionths; one with half of them does not.
     """
     target = stats.skewnorm(3, loc=4.0, scale=width)
-    lines = quadrature(lambda t: target.logpdf(t) + 5.0, 2, 4000, rng)
+    lines = quadrature(lambda t: target.logpdf(t) + 5.0, rng.random((2, 4000)))
     assert lines.log_mass == pytest.approx([5.0, 5.0], abs=1e-5)
     for drawn in lines.t:
         assert stats.kstest(drawn, target.cdf).pvalue > 1e-3
         assert np.unique(drawn).size == drawn.size
     with pytest.raises(FloatingPointError, match="nowhere finite"):
-        quadrature(lambda t: np.full(t.shape, -np.inf), 1, 10, rng)
+        quadrature(lambda t: np.full(t.shape, -np.inf), rng.random((1, 10)))
     with pytest.raises(FloatingPointError, match="does not fall off"):
-        quadrature(lambda t: 0.0 * t, 1, 10, rng)
+        quadrature(lambda t: 0.0 * t, rng.random((1, 10)))
 
 
 def test_the_short_way_to_a_level_is_the_general_one(rng: np.random.Generator) -> None:

@@ -206,7 +206,7 @@ def test_two_ways_to_the_marginal_likelihood_agree(case: str, rng: np.random.Gen
 
     The log marginal likelihood to 1e-5. A degree of freedom more in one prior would move it by more than 1e-2.
     """
-    from bayes_causal.inference.collapsed import in_chunks
+    from bayes_causal.inference.blocks import in_chunks
     from bayes_causal.inference.programs import programs
     from bayes_causal.inference.quadrature import quadrature
 
@@ -216,7 +216,8 @@ def test_two_ways_to_the_marginal_likelihood_agree(case: str, rng: np.random.Gen
         assert len(one.hypers) == 1 and len(two.hypers) == 2
         sums = jax.tree.map(jnp.asarray, one.sums)
         line = quadrature(
-            lambda t: in_chunks(lambda x: programs(one).density(sums, x), t.reshape(-1, 1)).reshape(t.shape), 1, 10, rng
+            lambda t: in_chunks(lambda x: programs(one).density(sums, x), t.reshape(-1, 1)).reshape(t.shape),
+            rng.random((1, 10)),
         )
         grid = np.linspace(-6, 6, 241)
         points = np.stack(np.meshgrid(grid, grid, indexing="ij"), -1).reshape(-1, 2)
