@@ -69,6 +69,15 @@ def _parser() -> argparse.ArgumentParser:
     models = commands.add_parser("models", help="every model, baseline, check and engine")
     models.set_defaults(command=_models)
 
+    power = commands.add_parser("power", help="what effects a study of a series would find, by how long the test runs")
+    power.add_argument("study", metavar="STUDY.yaml", help="without data.intervention, a test that is being planned")
+    power.add_argument("--durations", metavar="N", type=int, nargs="+", help="lengths of the test, in dates")
+    power.add_argument("--effects", metavar="SIZE", type=float, nargs="+", help="sizes of the effect, in units of the outcome")
+    power.add_argument("--power", metavar="P", type=float, default=0.8, help="how often the smallest effect is found (0.8)")
+    power.add_argument("--out", metavar="DIR", help="a new folder for power.csv and power.png")
+    power.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help="any key of the study")
+    power.set_defaults(command=_power)
+
     report = commands.add_parser("report", help="rebuild the report of a run without refitting")
     report.add_argument("folder", metavar="RUN", type=Path)
     report.set_defaults(command=_report)
@@ -197,6 +206,19 @@ def _models(options: argparse.Namespace) -> int:
     from bayes_causal.study.inventory import inventory
 
     print(inventory())
+    return DONE
+
+
+def _power(options: argparse.Namespace) -> int:
+    from bayes_causal.study.interrupt import interruptible
+
+    keep_compiled_programs()
+    with interruptible():
+        from bayes_causal.study.power import run_power
+
+        asked = {"durations": options.durations, "effects": options.effects, "power": options.power}
+        _, text = run_power(options.study, **asked, out=options.out, overrides=options.set)
+    print(text, end="" if options.out is None else f"\nWritten: {options.out}\n")
     return DONE
 
 

@@ -123,3 +123,41 @@ def test_the_template_says_what_a_series_needs() -> None:
     keys = yaml.safe_load(text)["data"]
     assert keys["kind"] == "time_series" and {"time", "outcome", "controls", "intervention"} <= set(keys)
     assert "# end:" in text and "unit:" not in text
+
+
+def test_a_test_is_planned_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without an intervention all dates but the last are the time before; sizes asked for get a row each, and a figure."""
+    from bayes_causal.cli import main
+
+    shop()[:60].to_csv(tmp_path / "shop.csv", index=False)
+    data = {k: v for k, v in STUDY["data"].items() if k != "intervention"}
+    options = {"name": "structural_time_series", "options": {"prior_set": "causalimpact"}}
+    (tmp_path / "plan.yaml").write_text(yaml.safe_dump(STUDY | {"data": data, "model": options}))
+    arguments = [
+        "power",
+        str(tmp_path / "plan.yaml"),
+        "--durations",
+        "3",
+        "7",
+        "--effects",
+        "0",
+        "2",
+        "--out",
+        str(tmp_path / "p"),
+    ]
+    assert main(arguments) == 0
+    said = capsys.readouterr().out
+    assert "shop: effects on sales that would be found, from 59 dates before (one a day)" in said
+    assert "shortest length" in said and "false alarms" in said and "Written:" in said
+    table = pd.read_csv(tmp_path / "p" / "power.csv")
+    assert set(table["duration"]) == {3, 7} and len(table) == 4
+    assert (tmp_path / "p" / "power.png").stat().st_size > 5_000
+    assert main([*arguments[:2], "--durations", "30"]) == 2
+    assert "needs a pre-period of at least 200 dates, and there are 59" in capsys.readouterr().err
+    assert main([*arguments[:2], "--power", "80"]) == 2
+    assert "power lies between 0 and 1" in capsys.readouterr().err
+    (tmp_path / "panel.yaml").write_text(
+        "data: {source: a.csv, kind: panel, unit: u, time: t, outcome: y, treatment: d}\nmodel: {name: hierarchical_did}"
+    )
+    assert main(["power", str(tmp_path / "panel.yaml")]) == 2
+    assert "data.kind is panel" in capsys.readouterr().err

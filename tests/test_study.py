@@ -107,7 +107,7 @@ def test_the_valid_study_is_valid() -> None:
         ({"rope": [0.1, -0.1]}, "the lower end must be below the upper end, as [-0.1, 0.1]"),
         ({"rope": [0.1]}, "rope cannot be [0.1]"),
         ({"baselines": ["twef"]}, "baseline 'twef' does not exist (did you mean 'twfe'?)"),
-        ({"baselines": ["sdid"]}, "baseline 'sdid' is not available yet"),
+        ({"baselines": ["rdrobust"]}, "baseline 'rdrobust' is not available yet"),
         ({"baselines": [{"twfe": {"clutser": "unit"}}]}, "baseline 'twfe' has no option 'clutser' (did you mean 'cluster'"),
         ({"baselines": ["twfe", "twfe"]}, "baselines names 'twfe' twice"),
         ({"baselines": "twfe"}, "baselines cannot be 'twfe': default, none, or a list of names"),

@@ -10,6 +10,11 @@ from .fixed_effects import twfe as twfe
 from .interaction_weighted import sun_abraham as sun_abraham
 from .leads_and_lags import event_study as event_study
 from .pre_period import ols_pre_period as ols_pre_period
+from .synthetic_controls import sc_classic as sc_classic
+from .synthetic_controls import sc_demeaned as sc_demeaned
+from .synthetic_controls import sc_ridge as sc_ridge
+from .synthetic_did import did_simple as did_simple
+from .synthetic_did import sdid as sdid
 from .two_by_two import did_2x2 as did_2x2
 from .two_stage import did2s as did2s
 from .unobserved import unobserved_components as unobserved_components

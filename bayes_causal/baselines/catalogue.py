@@ -38,8 +38,12 @@ class BaselineEntry:
     estimands : names of estimands it answers
     by : dimensions it breaks an answer down by
     packages : optional packages it needs, from the extra 'baselines'
+    beside : names of models
+        Part of ``baselines: default`` beside these models.
+    shares : names of options
+        Taken over from the model beside, where it has them and the study does not set them for the baseline.
     default : bool
-        Part of ``baselines: default``.
+        Part of it beside models that no entry names, and where no model is.
     sums : bool
         Takes a `PanelSource` too.
     """
@@ -53,6 +57,8 @@ class BaselineEntry:
     estimands: tuple[str, ...] = ("att",)
     by: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
+    shares: tuple[str, ...] = ()
     default: bool = True
     sums: bool = False
 
@@ -67,6 +73,14 @@ class BaselineEntry:
 
 
 PARALLEL = "without treatment, treated and untreated units would have moved in parallel; no anticipation"
+HULL = "the treated unit, without treatment, would have kept its relation to an average of the donors; donors are not affected"
+RANKED = "no effect: rank of the effect's size among those of donors given the treatment (placebo in space)"
+WITH_DONORS: dict[str, Any] = {
+    "by": ("time", "event_time", "unit"),
+    "beside": ("synthetic_control",),
+    "shares": ("donors", "exclude"),
+    "default": False,
+}
 UNMOVED = "the intervention left the controls alone, and they keep their relation to the outcome"
 BASELINES: dict[str, BaselineEntry] = {
     entry.name: entry
@@ -130,6 +144,51 @@ BASELINES: dict[str, BaselineEntry] = {
             by=("event_time", "cohort", "time"),
         ),
         BaselineEntry(
+            "sc_classic",
+            "synthetic_controls",
+            "panel",
+            "synthetic control: the average of donors, with weights from 0 up, that comes closest before the treatment",
+            f"{HULL}; it lies among them",
+            RANKED,
+            **WITH_DONORS,
+        ),
+        BaselineEntry(
+            "sc_demeaned",
+            "synthetic_controls",
+            "panel",
+            "synthetic control of deviations from each unit's own level before the treatment",
+            HULL,
+            RANKED,
+            **WITH_DONORS,
+        ),
+        BaselineEntry(
+            "sc_ridge",
+            "synthetic_controls",
+            "panel",
+            "ridge-augmented synthetic control: weights bent to a closer fit, some of them negative",
+            f"{HULL}, or to a ridge regression on them",
+            RANKED,
+            **WITH_DONORS,
+        ),
+        BaselineEntry(
+            "sdid",
+            "synthetic_did",
+            "panel",
+            "synthetic differences-in-differences: donors and periods weighed to resemble the treated ones, then two by two",
+            "without treatment, treated units and weighed donors would have moved in parallel since the weighed periods",
+            "no effect (normal, standard error from placebos in space or the jackknife)",
+            **WITH_DONORS,
+        ),
+        BaselineEntry(
+            "did_simple",
+            "synthetic_did",
+            "panel",
+            "two-by-two difference of means: change of the treated less change of all donors, every period alike",
+            PARALLEL,
+            "no effect (normal, standard error from placebos in space or the jackknife)",
+            **WITH_DONORS,
+        ),
+        BaselineEntry(
             "ols_pre_period",
             "pre_period",
             "time_series",
@@ -171,6 +230,8 @@ def run(
     estimands: Estimand | Sequence[Estimand] | None = None,
     *,
     level: float = 0.9,
+    beside: str | None = None,
+    options: Mapping[str, Any] | None = None,
 ) -> list[Estimate]:
     """Ask baselines.
 
@@ -178,12 +239,14 @@ def run(
     ----------
     data : Panel or TimeSeries
     names : "default", "none", a name, or a list of names and ``{name: {option: value}}``
-        "default" are those for the kind of the data.
+        "default" are those for the kind of the data and the model beside them.
     estimands : Estimand or sequence, optional
         What is asked. One estimand means the overall answer and every breakdown a baseline has; a list means exactly its
         members. The rows take over its scale. Default: the overall att with every breakdown.
     level : float
         Nominal probability of the intervals.
+    beside, options : str and mapping, optional
+        The model whose answer they stand beside, and its options, some of which a baseline shares (``donors``, say).
 
     Returns
     -------
@@ -198,16 +261,17 @@ def run(
     MissingExtraError
         A baseline was asked for by name and its package is not installed.
     """
-    entries = resolve(names, kind_of(data))
+    entries = resolve(names, kind_of(data), beside)
     problems = list(refused(entries))
     if problems:
         raise StudyError(problems)
     asked = [estimands] if isinstance(estimands, Estimand) else list(estimands or [Estimand("att")])
     alone = estimands is None or isinstance(estimands, Estimand)
     answers: list[Estimate] = []
-    for name, options in entries:
+    for name, own in entries:
+        shared = {k: v for k, v in (options or {}).items() if k in BASELINES[name].shares and v is not None}
         try:
-            answers += _ask(BASELINES[name], data, options, asked, alone, level)
+            answers += _ask(BASELINES[name], data, shared | own, asked, alone, level)
         except MissingExtraError as missing:
             if names != "default":
                 raise
@@ -215,10 +279,12 @@ def run(
     return answers
 
 
-def resolve(names: Entries, kind: str) -> list[tuple[str, dict[str, Any]]]:
-    """Names and options that a study's `baselines` stands for, on data of a kind."""
+def resolve(names: Entries, kind: str, beside: str | None = None) -> list[tuple[str, dict[str, Any]]]:
+    """Names and options that a study's `baselines` stands for, on data of a kind, beside a model."""
     if names == "default":
-        return [(name, {}) for name, entry in BASELINES.items() if entry.default and entry.kind == kind]
+        own = [entry for entry in BASELINES.values() if entry.kind == kind]
+        named = [entry for entry in own if beside in entry.beside]
+        return [(entry.name, {}) for entry in named or own if entry.default or named]
     if isinstance(names, str):
         return [] if names == "none" else [(names, {})]
     pairs = [{entry: {}} if isinstance(entry, str) else entry for entry in names]

@@ -76,7 +76,8 @@ CHECKS: dict[str, CheckEntry] = {
         CheckEntry("out_of_sample", series("placebo_dates"), "how well does it forecast dates it has not seen?"),
         CheckEntry("control_drift", series("series_controls"), "did the controls move at the intervention?"),
         CheckEntry("leave_one_out", series("series_controls"), "does the answer hang on one control?"),
-        CheckEntry("mde", any_kind("design"), "how large must an effect be to show?"),
+        CheckEntry("placebo_outcome", series("placebo_outcomes"), "does the same model find effects where there can be none?"),
+        CheckEntry("mde", any_kind("design") | series("power"), "how large must an effect be to show?"),
     )
 }
 

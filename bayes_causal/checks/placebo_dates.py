@@ -200,13 +200,14 @@ def onsets(series: TimeSeries, dates: int, periods: int | None) -> tuple[int, np
     if last - length < start:
         return f"the pre-period of {series.n_pre} dates is too short for a placebo of {length}"
     at = np.unique(np.linspace(start, last - length, dates).round().astype(int))
-    usable = np.array([k for k in at if not _unusable(masked(series, int(k), length))], int)
+    usable = np.array([k for k in at if not unusable(masked(series, int(k), length))], int)
     if usable.size < FEWEST:
         return f"only {usable.size} dates leave enough on both sides ({FEWEST} are needed)"
     return length, usable
 
 
-def _unusable(series: TimeSeries) -> list[str]:
+def unusable(series: TimeSeries) -> list[str]:
+    """Why a placebo cannot be fitted; empty where it can."""
     data = series.dataset
     controls = {n: data["controls"].values[:, k] for k, n in enumerate(series.control_names)}
     problems = lengths(data["outcome"].values, series.pre, series.post, data["time"].values, series.outcome_name)

@@ -1,4 +1,4 @@
-"""A series model fitted again on changed data, by the program that fitted it first.
+"""A series model fitted again on changed data, by the program that fitted it first; many of them in one program.
 
 Compiling a program takes longer than running it a hundred times. So a refit keeps the number of rows and of columns: dates that
 it must not see are masked, controls that it must not use are columns of zeros, which no outcome informs.
@@ -6,10 +6,11 @@ it must not see are masked, controls that it must not use are columns of zeros, 
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import jax
 import numpy as np
 import xarray as xr
 
@@ -17,6 +18,8 @@ from bayes_causal.data.time_series import TimeSeries
 from bayes_causal.estimates import Estimand
 from bayes_causal.inference.blocked_gibbs import BlockedGibbs
 from bayes_causal.inference.collapsed import Collapsed
+from bayes_causal.inference.many import sample_many, stacked
+from bayes_causal.inference.programs import signature
 from bayes_causal.inference.tree import dataset
 from bayes_causal.models.base import SeriesModel, prefers_gibbs
 from bayes_causal.numerics.state_space import SeriesSums, StateSpace
@@ -25,7 +28,9 @@ from bayes_causal.numerics.subsets import members
 ENGINE = Collapsed(draws=250, chains=4, starts=2, min_efficiency=0.05)
 SWEEPS = BlockedGibbs(draws=500, warmup=500, chains=4, progress=False)
 SEED = 20_150_101
+MOST_RHAT = 1.1
 NEVER = -1e9  # log prior of a sub-model that is left out
+HELD = 2**25  # numbers in the paths of one block of refits
 ATT = Estimand("att", "realised")
 
 
@@ -92,9 +97,13 @@ class Refit:
 
     def posterior(self, seed: int = SEED) -> xr.Dataset:
         """Draws in units of the outcome."""
-        swept = prefers_gibbs(self.model) is not None
-        form: Any = self.gibbs().space if swept else self.collapsed()
-        sites = dict((SWEEPS if swept else ENGINE).sample(self, seed=seed).sites)  # type: ignore[arg-type]
+        engine = SWEEPS if prefers_gibbs(self.model) else ENGINE
+        return self.reported(engine.sample(self, seed=seed).sites)  # type: ignore[arg-type]
+
+    def reported(self, drawn: Mapping[str, np.ndarray]) -> xr.Dataset:
+        """Sites (chain, draw, ...) in units of the outcome, coefficients of controls left out at 0."""
+        sites = dict(drawn)
+        form: Any = self.gibbs().space if prefers_gibbs(self.model) else self.collapsed()
         out = self.columns(form) if self.without else np.empty(0, int)
         for name in ("beta", "include") if out.size else ():
             if name in sites:
@@ -112,6 +121,48 @@ def refit(
     form: Any = model.gibbs().space if prefers_gibbs(model) else model.collapsed()  # type: ignore[attr-defined]
     span = int(getattr(form, "span", 0))
     return again, Refit(again, span, tuple(names.index(n) for n in without)).posterior()
+
+
+def refit_many(
+    model: SeriesModel, changed: Sequence[tuple[TimeSeries, Collection[str]]], *, draws: int, seed: int = SEED
+) -> Iterator[tuple[SeriesModel, xr.Dataset, bool]]:
+    """The model on each of many series of the same rows, without some controls each, in one vectorised program.
+
+    Yields the model on the series, its posterior (one chain), and whether importance sampling proves it, in the order given. A
+    model without a collapsed form is swept, one series after another, and its chains have to agree.
+    """
+    if prefers_gibbs(model):
+        for series, out in changed:
+            swept, posterior = refit(model, series, without=out)
+            yield swept, posterior, _agree(posterior)
+        return
+    names = model.series.control_names
+    span = int(getattr(model.collapsed(), "span", 0))
+    refits = [Refit(model.variant(series=s), span, tuple(names.index(n) for n in out)) for s, out in changed]
+    rows = model.series.dataset.sizes["time"]
+    size = max(1, HELD // (4 * draws * rows))
+    for low in range(0, len(refits), size):
+        block = refits[low : low + size]
+        forms = [r.collapsed() for r in block]
+        # Outcomes with gaps and without may be summed in other shapes: each shape is a program.
+        leaves = [jax.tree.flatten(f.sums) for f in forms]
+        shapes = [(signature(f), tree, *map(np.shape, own)) for f, (own, tree) in zip(forms, leaves, strict=True)]
+        drawn = {}
+        for shape in dict.fromkeys(shapes):
+            members_of = [k for k, other in enumerate(shapes) if other == shape]
+            many = sample_many(forms[members_of[0]], stacked([forms[k].sums for k in members_of]), seed=seed + low, draws=draws)
+            for j, k in enumerate(members_of):
+                drawn[k] = {n: v[j][None] for n, v in many.sites.items()}, bool(many.trusted[j])
+        for k, again in enumerate(block):
+            yield again.model, again.reported(drawn[k][0]), drawn[k][1]
+
+
+def _agree(posterior: xr.Dataset) -> bool:
+    """Whether chains say the same of σ and of the last counterfactual."""
+    from arviz_stats.base import array_stats
+
+    last = posterior["counterfactual"].transpose("chain", "draw", "time").values[..., -1]
+    return all(float(array_stats.rhat(x, method="rank")) < MOST_RHAT for x in (posterior["sigma"].values, last))
 
 
 def masked(series: TimeSeries, onset: int, periods: int) -> TimeSeries:

@@ -171,6 +171,11 @@ def _dataset(read: Rows, treatment: np.ndarray, groups: np.ndarray) -> xr.Datase
         values[at] = read.covariates
         variables["covariates"] = (("unit", "time", "covariate"), values)
         coords["covariate"] = read.covariate_names
+    if read.predictors:
+        values = np.full((*shape, len(read.predictors)), np.nan)
+        values[at] = np.stack(list(read.predictors.values()), axis=1)
+        variables["predictors"] = (("unit", "time", "predictor"), values)
+        coords["predictor"] = list(read.predictors)
     if "cluster" in read.labels:
         cluster = read.labels["cluster"]
         of_unit = np.zeros(shape[0], np.int64)

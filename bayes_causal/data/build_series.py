@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from bayes_causal.data.columns import rows, show, some
-from bayes_causal.data.declare_series import SeriesDeclaration
+from bayes_causal.data.declare_series import LAST, SeriesDeclaration
 from bayes_causal.data.frequency import Frequency, frequency
 from bayes_causal.data.series_rows import SeriesRows, read_series_rows
-from bayes_causal.data.series_windows import Windows, lengths, moving_controls, windows
+from bayes_causal.data.series_windows import Windows, copies_of_the_outcome, lengths, moving_controls, windows
 
 OUTSIDE = "outside the pre and post windows"
 NUMBERED = "if only the order counts, name a column of row numbers as `time`"
@@ -37,7 +38,11 @@ def build_series(frame: Any, declared: SeriesDeclaration) -> xr.Dataset:
 def _windows(read: SeriesRows) -> Windows | None:
     if read.time is None or read.dates is None:
         return None
-    spans, found = windows(read.time, read.declared)
+    declared = read.declared
+    if isinstance(declared.intervention, str) and declared.intervention == LAST and read.outcome is not None:
+        known = read.dates[np.isfinite(read.outcome)]
+        declared = replace(declared, intervention=known.max() if known.size else read.time.values[-1])
+    spans, found = windows(read.time, declared)
     read.problems += found
     return spans
 
@@ -113,6 +118,7 @@ def _check_rows(read: SeriesRows, spans: Windows | None) -> None:
     pre, post = spans.pre(read.dates), spans.post(read.dates)
     read.problems += moving_controls(read.controls, pre)
     if read.outcome is not None:
+        read.problems += copies_of_the_outcome(read.controls, read.outcome, pre, post, read.declared.outcome)
         read.problems += lengths(read.outcome, pre, post, read.dates, read.declared.outcome)
 
 
@@ -135,6 +141,11 @@ def _dataset(read: SeriesRows, spans: Windows, step: Frequency) -> xr.Dataset:
     if read.controls:
         variables["controls"] = (("time", "control"), np.stack([v[keep] for v in read.controls.values()], axis=1))
         coords["control"] = list(read.controls)
+    if read.placebos:
+        placebos = np.full((size, len(read.placebos)), np.nan)
+        placebos[step.period] = np.stack([v[keep] for v in read.placebos.values()], axis=1)
+        variables["placebo_outcomes"] = (("time", "placebo"), placebos)
+        coords["placebo"] = list(read.placebos)
     dropped = len(read) - len(keep)
     attrs = {
         "outcome": read.declared.outcome,

@@ -23,7 +23,7 @@ class Declaration:
         Names of columns.
     exposures : table, optional
         Rows (unit, group, start, end), instead of a treatment column.
-    covariates : tuple of str
+    covariates, predictors : tuple of str
         Names of columns.
     layout : {"campaign_rows"}, optional
     pre, post : pair of times, optional
@@ -47,6 +47,7 @@ class Declaration:
     post: Sequence[Any] | None = None
     terms: str | None = None
     arms: str | None = None
+    predictors: tuple[str, ...] = ()
 
     @property
     def campaign_rows(self) -> bool:
@@ -75,11 +76,13 @@ class Declaration:
             *self._layout_problems(),
             *self._window_problems(),
             *validate.distinct_roles(self.roles, self.covariates),
+            *self._predictor_problems(),
         ]
 
     def name_problems(self) -> list[str]:
         """Names that are not text, without which nothing else can be looked at."""
         named = [*self.roles.items(), *(("covariate", c) for c in self.covariates), ("terms", self.terms)]
+        named += [("predictor", c) for c in self.predictors]
         needed = ("unit", "time", "outcome")
         return [
             f"{role} must name a column, as text, and is {name!r}"
@@ -108,9 +111,21 @@ class Declaration:
     def _layout_problems(self) -> list[str]:
         if self.layout is not None and self.layout not in LAYOUTS:
             return [f"layout '{self.layout}' does not exist{closest(str(self.layout), LAYOUTS)}"]
+        if self.campaign_rows and self.predictors:
+            return ["layout campaign_rows repeats a unit's period on several rows: predictors are not read from it"]
         if self.campaign_rows and self.group is None:
             return ["layout campaign_rows has one row per unit, time and group: name the group column"]
         return []
+
+    def _predictor_problems(self) -> list[str]:
+        own = {self.unit: "unit", self.time: "time", self.outcome: "outcome"} | dict.fromkeys(self.covariates, "covariate")
+        return [
+            f"predictor '{name}' is also a column of the {own[name]}: it can be used as a predictor without being listed"
+            if own[name] in ("outcome", "covariate")
+            else f"predictor '{name}' is also the {own[name]} column"
+            for name in dict.fromkeys(self.predictors)
+            if name in own
+        ]
 
     def _window_problems(self) -> list[str]:
         return [
@@ -131,5 +146,6 @@ def declared_problems(keys: Mapping[str, Any], example: bool) -> list[str]:
         outcome=keys.get("outcome") or "(outcome)",
         exposures=keys.get("exposures") or ("example" if example and by_itself else None),
         covariates=tuple(keys.get("covariates") or ()),
+        predictors=tuple(keys.get("predictors") or ()),
         **taken,
     ).problems()

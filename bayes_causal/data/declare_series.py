@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 ROWS = "row"
+LAST = "last"  # an intervention at the last date with an outcome: a test being planned, all dates before are its pre-period
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,6 +24,8 @@ class SeriesDeclaration:
         Name of a column; left out, rows are taken in their order.
     controls : tuple of str
         Names of columns.
+    placebo_outcomes : tuple of str
+        Names of columns.
     intervention, end : time labels, optional
     pre, post : pair of time labels, optional
         First and last, inclusive.
@@ -35,6 +38,7 @@ class SeriesDeclaration:
     end: Any = None
     pre: Sequence[Any] | None = None
     post: Sequence[Any] | None = None
+    placebo_outcomes: tuple[str, ...] = ()
 
     @property
     def roles(self) -> dict[str, str | None]:
@@ -48,6 +52,7 @@ class SeriesDeclaration:
     def name_problems(self) -> list[str]:
         """Names that are not text, without which nothing else can be looked at."""
         named = [*self.roles.items(), *(("control", c) for c in self.controls)]
+        named += [("placebo outcome", c) for c in self.placebo_outcomes]
         return [
             f"{role} must name a column, as text, and is {name!r}"
             for role, name in named
@@ -56,7 +61,10 @@ class SeriesDeclaration:
 
     def _intervention_problems(self) -> list[str]:
         if self.intervention is None and self.post is None:
-            return ["nothing says when the intervention was: give `intervention`, its first date, or `post`, [first, last]"]
+            return [
+                "nothing says when the intervention was: give `intervention`, its first date, or `post`, [first, last]; or "
+                f"`intervention: {LAST}` for a test that is being planned"
+            ]
         return []
 
     def _window_problems(self) -> list[str]:
@@ -77,6 +85,14 @@ class SeriesDeclaration:
                 problems.append(f"control '{name}' is also the {taken[0]} column: leave it out of `controls`")
             if self.controls.count(name) > 1:
                 problems.append(f"control '{name}' is listed {self.controls.count(name)} times")
+        for name in dict.fromkeys(self.placebo_outcomes):
+            taken = [role for role, other in self.roles.items() if other == name]
+            if taken:
+                problems.append(f"placebo outcome '{name}' is also the {taken[0]} column: leave it out of `placebo_outcomes`")
+            if name in self.controls:
+                problems.append(f"placebo outcome '{name}' is also a control, and those are asked anyway: leave it out")
+            if self.placebo_outcomes.count(name) > 1:
+                problems.append(f"placebo outcome '{name}' is listed {self.placebo_outcomes.count(name)} times")
         return problems
 
 
@@ -93,4 +109,5 @@ def declared_problems(keys: Mapping[str, Any], example: bool) -> list[str]:
         end=keys.get("end"),
         pre=keys.get("pre"),
         post=keys.get("post"),
+        placebo_outcomes=tuple(keys.get("placebo_outcomes") or ()),
     ).problems()

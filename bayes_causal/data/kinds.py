@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
 
+from bayes_causal.estimates import ESTIMANDS
+
 SHARED_KEYS = ("source", "sources", "where", "kind")
 _ROWS = {"rows_read": "rows read", "rows_kept": "rows kept"}
 
@@ -24,6 +26,7 @@ PANEL_TEMPLATE = """\
   # exposures: exposures.csv   # instead of treatment and group: rows (unit, group, start, end), both ends included
   # cohort: first_treated      # instead of treatment: first treated period, 0 or empty = never
   # covariates: [income]
+  # predictors: [schooling]    # what synthetic control matches beside the outcome; may have gaps
   # weights: weight            # precision weights
   # cluster: region            # what standard errors of the baselines are clustered by; the unit if left out
   # where: time < 100          # a row filter, as SQL
@@ -33,7 +36,8 @@ SERIES_TEMPLATE = """\
   time: date                   # column of the date or period, at regular steps; left out, rows count from 0
   outcome: outcome             # column of the outcome; for several, the headline first: outcomes: [sales, units]
   controls: [control]          # columns that move with the outcome and that the intervention leaves alone; [] for none
-  intervention: 2020-03-02     # first date on which the outcome may be changed
+  # placebo_outcomes: [other]  # columns that the intervention cannot have moved, for the check placebo_outcome
+  intervention: 2020-03-02     # first date on which the outcome may be changed; last = plan a test: bayes-causal power
   # end: 2020-06-30            # last date of the treatment; what follows is shown and not counted
   # pre: [2019-01-01, 2020-02-29]     # first and last date of the time before; earlier rows are dropped
   # post: [2020-03-02, 2020-12-31]    # first and last date of the time after; later rows are dropped, a gap is allowed
@@ -60,6 +64,8 @@ class Kind:
         Where a model holds its data.
     subject : str
         What is said to have an effect, at the beginning of a sentence.
+    estimands : mapping
+        What estimands are called here, where `ESTIMANDS` has the words of another kind.
     counts : mapping
         Counts of the container that a report shows, in words.
     sections : tuple of str
@@ -78,10 +84,15 @@ class Kind:
     problems: str = ""
     attribute: str = ""
     subject: str = "Treatment"
+    estimands: Mapping[str, str] = field(default_factory=dict)
     counts: Mapping[str, str] = field(default_factory=dict)
     sections: tuple[str, ...] = ()
     template: str = ""
     lazy: str = ""
+
+    def asked(self, estimand: str) -> str:
+        """An estimand in words; its own name where it has none."""
+        return self.estimands.get(estimand, ESTIMANDS.get(estimand, estimand))
 
     def load_container(self) -> Any:
         """The container's class."""
@@ -102,8 +113,8 @@ KINDS: dict[str, Kind] = {
         Kind(
             "panel",
             tuple(
-                "in_memory unit time outcome outcomes treatment arms group exposures cohort covariates weights cluster layout "
-                "pre post terms".split()
+                "in_memory unit time outcome outcomes treatment arms group exposures cohort covariates predictors weights "
+                "cluster layout pre post terms".split()
             ),
             ("unit", "time"),
             "panel:Panel",
@@ -126,13 +137,14 @@ KINDS: dict[str, Kind] = {
         ),
         Kind(
             "time_series",
-            ("time", "outcome", "outcomes", "controls", "intervention", "end", "pre", "post"),
+            ("time", "outcome", "outcomes", "controls", "placebo_outcomes", "intervention", "end", "pre", "post"),
             (),
             "time_series:TimeSeries",
             "load:load_series",
             "declare_series:declared_problems",
             "series",
             "The intervention",
+            {"att": "average effect over the post-period", "cumulative": "sum of the effect over the post-period"},
             counts=_ROWS
             | {
                 "dates": "dates",

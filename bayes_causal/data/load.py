@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -69,8 +69,8 @@ def load_panel(keys: Mapping[str, Any], base: str | Path, outcome: str | None = 
     Parameters
     ----------
     keys : mapping
-        As in a study file: source or sources, where, and the arguments of `Panel.from_frame`; `exposures` is a path or
-        ``example:NAME``. An example brings its own columns and exposures, which `keys` may override.
+        As in a study file: source or sources, where, and the arguments of `Panel.from_frame`; `exposures` is a path,
+        ``example:NAME``, or a list of rows. An example brings its own columns and exposures, which `keys` may override.
     base : path
         Folder that relative paths start from.
     outcome : str, optional
@@ -144,7 +144,7 @@ def _read(given: Mapping[str, Any], base: Path, kind: str) -> tuple[pa.Table, Ma
 def _declared(given: Mapping[str, Any], columns: dict[str, Any], outcome: str | None, kind: str) -> dict[str, Any]:
     """Arguments of the container's `from_frame`: those of the study over those of the example."""
     declared = columns | {key: given[key] for key in KINDS[kind].keys if key in given and key not in NOT_COLUMNS}
-    for key in ("covariates", "controls"):
+    for key in ("covariates", "predictors", "controls", "placebo_outcomes"):
         if isinstance(declared.get(key), str):
             declared[key] = [declared[key]]
     several = given.get("outcomes", ())
@@ -155,13 +155,25 @@ def _declared(given: Mapping[str, Any], columns: dict[str, Any], outcome: str | 
     return declared
 
 
-def _exposures(source: str, base: Path) -> pa.Table:
+def _exposures(source: str | Sequence[Mapping[str, Any]], base: Path) -> pa.Table:
+    if not isinstance(source, str):
+        return _exposure_rows(source)
     if not str(source).startswith(PREFIX):
         return read_table(source, base=base)[0]
     tables = example_table(str(source).removeprefix(PREFIX))
     if EXPOSURES not in tables:
         raise DataError(f"example '{source}' has no exposures")
     return tables[EXPOSURES]
+
+
+def _exposure_rows(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
+    """Exposures written out in a study file; an end that is left out lasts until the end of the data."""
+    import pandas as pd
+    import pyarrow as pa
+
+    columns = list(dict.fromkeys([*(key for row in rows for key in row), "end"]))
+    frame = pd.DataFrame({c: [row.get(c) for row in rows] for c in columns})
+    return pa.Table.from_pandas(frame, preserve_index=False)
 
 
 def _reached(exposures: pa.Table, table: pa.Table, declared: Mapping[str, Any]) -> pa.Table:

@@ -37,6 +37,7 @@ class Panel:
         - ``treatment`` (unit, time, group) bool; a cell without a row carries the unit's last known status.
         - ``weight`` (unit, time) float64, precision weights, 1 where none were given.
         - ``covariates`` (unit, time, covariate) float64, NaN in cells without a row; absent where none were given.
+        - ``predictors`` (unit, time, predictor) float64, NaN wherever not measured; absent where none were given.
         - ``cluster`` (unit), absent where none was given.
         - ``copies`` (unit) int64, absent in a panel of units: how many units each one stands for, in `PanelSource.paths`.
         - ``period`` (time) int64, time in steps of its own frequency, from 0.
@@ -66,6 +67,7 @@ class Panel:
         post: Sequence[Any] | None = None,
         terms: str | None = None,
         arms: str | None = None,
+        predictors: Sequence[str] = (),
     ) -> Panel:
         """A panel from a table with one row per unit and time.
 
@@ -102,6 +104,9 @@ class Panel:
             Column saying which of several treatments the unit is under, one of them at a time. Exactly one of its values is
             untreated: missing (or empty text), 0, or one of the words none, control and untreated, in any case. Every other
             value is an arm, and arms are the groups of the panel.
+        predictors : sequence of str
+            Columns of numbers that synthetic control may match beside the outcome. Unlike covariates they may have gaps: a
+            census, say, measured in a few periods.
 
         Raises
         ------
@@ -124,6 +129,7 @@ class Panel:
             post,
             terms,
             arms,
+            (predictors,) if isinstance(predictors, str) else tuple(predictors),
         )
         return cls(build(frame, declared))
 

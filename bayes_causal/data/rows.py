@@ -25,6 +25,7 @@ class Rows:
     numbers: dict[str, np.ndarray] = field(default_factory=dict)
     covariate_names: list[str] = field(default_factory=list)
     covariates: np.ndarray = field(default_factory=lambda: np.empty((0, 0)))
+    predictors: dict[str, np.ndarray] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.data)
@@ -50,7 +51,8 @@ def read_rows(frame: Any, declared: Declaration) -> Rows:
     columns = table.collect_schema().names()
     variables, problems = covariates.formula_variables(declared.terms) if declared.terms else ([], [])
     problems = [*declared.problems(), *_missing(declared, variables, columns), *problems]
-    wanted = [c for c in (*declared.roles.values(), *declared.covariates, *variables) if c is not None and c in columns]
+    named = (*declared.roles.values(), *declared.covariates, *declared.predictors, *variables)
+    wanted = [c for c in dict.fromkeys(named) if c is not None and c in columns]
     if not wanted:
         raise DataError(problems)
     read = Rows(collect(table, wanted), declared, problems)
@@ -60,6 +62,7 @@ def read_rows(frame: Any, declared: Declaration) -> Rows:
         if name is not None and name in columns:
             _read_role(read, role, name)
     _read_covariates(read)
+    _read_predictors(read)
     _check_columns(read)
     if {"unit", "time"} <= set(read.labels):
         _check_identifiers(read)
@@ -71,6 +74,7 @@ def _missing(declared: Declaration, variables: list[str], columns: list[str]) ->
     return [
         *missing_columns(declared.roles, columns),
         *(p for c in declared.covariates for p in missing_columns({"covariate": c}, columns)),
+        *(p for c in declared.predictors for p in missing_columns({"predictor": c}, columns)),
         *(p for v in variables for p in missing_columns({"part of the terms": v}, columns)),
     ]
 
@@ -101,6 +105,19 @@ def _read_covariates(read: Rows) -> None:
         names += more
         values = np.concatenate([values, columns], axis=1)
     read.covariate_names, read.covariates = names, values
+
+
+def _read_predictors(read: Rows) -> None:
+    """Columns of numbers with gaps: a predictor is an average over the periods in which it was measured."""
+    for name in dict.fromkeys(read.declared.predictors):
+        if name not in read.data.columns:
+            continue
+        values, found = numbers(read.data[name], "predictor")
+        if values is not None:
+            found += validate.finite(values, name, "predictor")
+            found += [] if np.isfinite(values).any() else [f"predictor column '{name}' is missing in every row"]
+            read.predictors[name] = values
+        read.problems += found
 
 
 def _check_columns(read: Rows) -> None:

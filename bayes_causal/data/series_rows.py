@@ -24,6 +24,7 @@ class SeriesRows:
     time: Labels | None = None
     outcome: np.ndarray | None = None
     controls: dict[str, np.ndarray] = field(default_factory=dict)
+    placebos: dict[str, np.ndarray] = field(default_factory=dict)
     _dates: np.ndarray | None = None
 
     def __len__(self) -> int:
@@ -57,7 +58,9 @@ def read_series_rows(frame: Any, declared: SeriesDeclaration) -> SeriesRows:
     columns = table.collect_schema().names() if isinstance(table, nw.LazyFrame) else table.columns
     problems = [*declared.problems(), *missing_columns(declared.roles, columns)]
     problems += [p for c in declared.controls for p in missing_columns({"control": c}, columns)]
-    wanted = [c for c in (*declared.roles.values(), *declared.controls) if c is not None and c in columns]
+    problems += [p for c in declared.placebo_outcomes for p in missing_columns({"placebo outcome": c}, columns)]
+    named = dict.fromkeys((*declared.roles.values(), *declared.controls, *declared.placebo_outcomes))
+    wanted = [c for c in named if c is not None and c in columns]
     if not wanted:
         raise DataError(problems)
     # A frame in memory gives its columns one by one: selecting them first costs more than reading them.
@@ -104,9 +107,13 @@ def _read_numbers(read: SeriesRows) -> None:
         if read.outcome is not None:
             found += validate.finite(read.outcome, declared.outcome, "outcome")
         read.problems += found
-    for name in dict.fromkeys(c for c in declared.controls if c in columns):
-        values, found = numbers(read.data[name], "control")
-        if values is not None:
-            found += validate.finite(values, name, "control")
-            read.controls[name] = values
-        read.problems += found
+    for role, names, kept in (
+        ("control", declared.controls, read.controls),
+        ("placebo outcome", declared.placebo_outcomes, read.placebos),
+    ):
+        for name in dict.fromkeys(c for c in names if c in columns):
+            values, found = numbers(read.data[name], role)
+            if values is not None:
+                found += validate.finite(values, name, role)
+                kept[name] = values
+            read.problems += found

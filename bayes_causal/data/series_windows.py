@@ -11,6 +11,7 @@ import numpy as np
 from bayes_causal.data.columns import WORDS, Labels, show
 from bayes_causal.data.declare_series import SeriesDeclaration
 
+COPY = 1e-9  # of the outcome's largest deviation, by which a copy of it may be off
 FEWEST = 5  # observed outcomes before the intervention: level, noise, persistence, and two to spare
 
 
@@ -60,7 +61,11 @@ def windows(time: Labels, declared: SeriesDeclaration) -> tuple[Windows | None, 
             found[name] = in_units_of(values, time)
         except (ValueError, TypeError):
             shown = values[0] if name in ("intervention", "end") else list(values)
-            problems.append(f"`{name}` {shown!r} is not in the units of {_column(time)}, which holds {WORDS[time.kind]}")
+            written = "YYYY-MM-DD" if time.kind == "M" else f"a number, as {_said(time.values[len(time.values) // 2])}"
+            problems.append(
+                f"`{name}` {shown!r} is not in the units of {_column(time)}, which holds {WORDS[time.kind]}: write it as "
+                f"{written}"
+            )
     if problems:
         return None, problems
     low, high = time.values[0], time.values[-1]
@@ -165,6 +170,26 @@ def moving_controls(controls: dict[str, np.ndarray], pre: np.ndarray) -> list[st
                 f"control '{name}' is {known[0]:g} throughout the pre-period: its relation to the outcome cannot be learned, and "
                 "any later "
                 "move would be read as an effect; leave it out"
+            )
+    return problems
+
+
+def copies_of_the_outcome(
+    controls: dict[str, np.ndarray], outcome: np.ndarray, pre: np.ndarray, post: np.ndarray, name: str
+) -> list[str]:
+    """Controls must not be the outcome in other units: it would explain itself, after the intervention too."""
+    problems = []
+    used = (pre | post) & np.isfinite(outcome)
+    y = outcome[used] - outcome[used].mean() if used.any() else outcome[used]
+    for control, values in controls.items():
+        x = values[used]
+        if used.sum() < FEWEST or not np.isfinite(x).all() or np.ptp(x) == 0 or np.ptp(y) == 0:
+            continue
+        x = x - x.mean()
+        if np.abs(y - x * (x @ y) / (x @ x)).max() <= COPY * np.abs(y).max():
+            problems.append(
+                f"control '{control}' is the outcome '{name}' in other units, before and after the intervention: it would "
+                "explain the effect away; leave it out"
             )
     return problems
 

@@ -17,6 +17,7 @@ MOST_CELLS = 1024
 MOST_GROUPS = 1000
 NOT_HERE = {
     "exposures": "exposures are joined to units in memory: make them a 0/1 `treatment` column, with `group`, in the files",
+    "predictors": "they are for synthetic control, which needs the rows",
     "weights": "with precision weights every unit has sums of its own, as many as there are units",
     "cluster": "clusters are read by the baselines alone, which need the rows",
     "layout": "campaign rows are merged in memory: write one row per unit and time",

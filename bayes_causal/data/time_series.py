@@ -33,6 +33,7 @@ class TimeSeries:
 
         - ``outcome`` (time) float64, in its own unit; NaN is a missing outcome.
         - ``controls`` (time, control) float64, complete; absent where none were given.
+        - ``placebo_outcomes`` (time, placebo) float64, NaN where missing; absent where none were given.
         - ``period`` (time) int64, time in steps of the series' own frequency, from 0.
         - ``pre``, ``post`` (time) bool: before the intervention, and from it on until its end; dates in a gap between the two,
           and after the end, are in neither.
@@ -54,6 +55,7 @@ class TimeSeries:
         end: Any = None,
         pre: Sequence[Any] | None = None,
         post: Sequence[Any] | None = None,
+        placebo_outcomes: Sequence[str] = (),
     ) -> TimeSeries:
         """A series from a table with one row a date, in any order.
 
@@ -69,12 +71,16 @@ class TimeSeries:
         controls : sequence of str
             Columns of numbers, complete, that move in the pre-period.
         intervention : date or number
-            The first date on which the outcome may be changed; the first of `post` where left out.
+            The first date on which the outcome may be changed; the first of `post` where left out. "last" is the last date with
+            an outcome: a test that is being planned, for `bayes_causal.power`.
         end : date or number, optional
             The last date of the treatment; what follows is shown and belongs to neither period.
         pre, post : pair of dates or numbers, optional
             First and last of the pre- and post-period. Rows before the one and after the other are dropped and counted; rows
             between the two stay and belong to neither.
+        placebo_outcomes : sequence of str
+            Columns of numbers that the intervention cannot have moved, and that are no controls: the check `placebo_outcome`
+            asks for its effect on them.
 
         Raises
         ------
@@ -82,7 +88,8 @@ class TimeSeries:
             Lists every problem found, with columns, counts and first offending rows.
         """
         named = (controls,) if isinstance(controls, str) else tuple(controls)
-        return cls(build_series(frame, SeriesDeclaration(outcome, time, named, intervention, end, pre, post)))
+        placebos = (placebo_outcomes,) if isinstance(placebo_outcomes, str) else tuple(placebo_outcomes)
+        return cls(build_series(frame, SeriesDeclaration(outcome, time, named, intervention, end, pre, post, placebos)))
 
     @property
     def pre(self) -> np.ndarray:
@@ -128,6 +135,11 @@ class TimeSeries:
     def control_names(self) -> tuple[str, ...]:
         """Names of the controls."""
         return tuple(str(c) for c in self.dataset["control"].values) if "controls" in self.dataset else ()
+
+    @property
+    def placebo_names(self) -> tuple[str, ...]:
+        """Names of the placebo outcomes."""
+        return tuple(str(c) for c in self.dataset["placebo"].values) if "placebo_outcomes" in self.dataset else ()
 
     @cached_property
     def center(self) -> float:
@@ -232,7 +244,8 @@ class TimeSeries:
 
     def __repr__(self) -> str:
         c, attrs = self.counts, self.dataset.attrs
-        missing = f", {c['missing_outcomes']:,} outcomes missing" if c["missing_outcomes"] else ""
+        n = c["missing_outcomes"]
+        missing = f", {n:,} outcome{'s' if n > 1 else ''} missing" if n else ""
         controls = f", {c['controls']} control{'s' if c['controls'] != 1 else ''}" if c["controls"] else ""
         return (
             f"<TimeSeries '{attrs['outcome']}': {c['dates']:,} dates ({attrs['time']}, one a {attrs['frequency']}), "

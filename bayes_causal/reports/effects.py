@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bayes_causal.estimates import ESTIMANDS
 from bayes_causal.reports import event_time, glossary, numbers, text
 from bayes_causal.reports.content import RunContent
 from bayes_causal.reports.numbers import DASH, number
@@ -85,7 +84,7 @@ def also(content: RunContent) -> dict[str, Any] | None:
     body = []
     for row in rows:
         places = numbers.decimals(row["std_error"], row["value"])
-        what = f"{ESTIMANDS.get(row['estimand'], row['estimand'])} ({row['scale']})"
+        what = f"{content.kind.asked(row['estimand'])} ({row['scale']})"
         cells = _answer(row, places, None)
         body.append([what, row["unit"], row["method"], *cells[1:-1]])
     head = ["Estimand", "Outcome", "Method", "Effect", "Std error", "Interval", "Evidence"]

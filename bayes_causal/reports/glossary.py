@@ -16,6 +16,11 @@ METHODS = {
     "callaway_santanna": "Callaway–Sant’Anna",
     "sun_abraham": "Sun–Abraham",
     "did2s": "Two-stage DiD (Gardner)",
+    "sc_classic": "Synthetic control",
+    "sc_demeaned": "Synthetic control, demeaned",
+    "sc_ridge": "Synthetic control, ridge-augmented",
+    "sdid": "Synthetic DiD",
+    "did_simple": "2×2 DiD of all donors",
     "ols_pre_period": "Least squares, pre-period",
     "unobserved_components": "Unobserved components",
     "arima": "ARIMA regression",
@@ -44,6 +49,20 @@ WEIGHTS = {
         "fits unit and period effects on untreated cells only and averages what is left over the treated cells: the weights of "
         "the headline, without pooling or prior (arXiv:2207.05943)"
     ),
+    "sc_classic": (
+        "compares with the one average of donors that comes closest before the treatment, as if its weights were known; where "
+        "the treated unit lies outside what donors span, the gap before carries over"
+    ),
+    "sc_demeaned": "takes the mean gap before the treatment away, so that only movements are matched, not levels",
+    "sc_ridge": (
+        "bends the weights until what gap is left before the treatment is nearly gone, below zero where that helps "
+        "(doi:10.1080/01621459.2021.1929245)"
+    ),
+    "sdid": (
+        "spreads weight over more donors than synthetic control, and compares with the periods before that resemble those after "
+        "(doi:10.1257/aer.20190159)"
+    ),
+    "did_simple": "gives every donor and every period the same weight",
     "structural_time_series": (
         "counts every observed date of the post-period equally; the expectation carries the level, the seasons and the controls "
         "forward, and its interval grows with the horizon as the level did before"
@@ -189,8 +208,8 @@ OPTIONS = {
 _NUTS = "The No-U-Turn sampler walks through all parameters at once; R-hat and effective sample sizes say whether it arrived. "
 ENGINES = {
     "collapsed": (
-        "Given a few scales (sizes of noise, of differences between units, of pooling) the model is linear and Gaussian, so "
-        "levels, period effects and treatment effects are integrated out exactly. Values of the scales are proposed from an "
+        "Given a few scales (sizes of noise, of what differs or wanders, of pooling) the model is linear and Gaussian, so "
+        "levels, coefficients and effects are integrated out exactly. Values of the scales are proposed from an "
         "approximation, weighted by the exact density and resampled; everything else is then drawn exactly. A Pareto k below "
         "0.7 says that the weights can be trusted; the share that is effective says how good the approximation was. Where it is "
         "not good enough, NUTS samples the scales instead, and the path says so."

@@ -7,7 +7,6 @@ from typing import Any
 
 from bayes_causal.checks.base import Check
 from bayes_causal.data.kinds import KINDS
-from bayes_causal.estimates import ESTIMANDS
 from bayes_causal.reports import expected, glossary, numbers, text
 from bayes_causal.reports.content import RunContent, plain
 from bayes_causal.reports.effects import comparison, group_table, table
@@ -77,7 +76,7 @@ def question(content: RunContent) -> str:
     """What was asked, in a line."""
     v = content.verdict
     scale = "as an effect parameter" if v["scale"] == "mean" else "on the outcome that happened"
-    what = ESTIMANDS.get(v["estimand"], v["estimand"])
+    what = content.kind.asked(v["estimand"])
     return f"{what[:1].upper()}{what[1:]}: {content.unit}, {scale}, by {glossary.method_label(content.headline['method'])}"
 
 

@@ -25,6 +25,11 @@ MARKS = {
     "sun_abraham": (PURPLE, "D"),
     "did2s": (VERMILLION, "v"),
     "did_2x2": (SKY, "P"),
+    "sc_classic": (ORANGE, "s"),
+    "sc_demeaned": (GREEN, "^"),
+    "sc_ridge": (PURPLE, "D"),
+    "sdid": (VERMILLION, "v"),
+    "did_simple": (SKY, "P"),
 }
 WIDTH = 5.0  # inches: shown 350 px wide on a phone and 600 px on a desk, the smallest type is 10 px there and 17 px here
 DPI = 220

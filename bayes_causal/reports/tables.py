@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from bayes_causal.checks.base import Check
-from bayes_causal.estimates import ESTIMANDS, Estimate, difference_in_se
+from bayes_causal.data.kinds import KINDS, Kind
+from bayes_causal.estimates import Estimate, difference_in_se
 from bayes_causal.reports import numbers
 
 COMPARISON_COLUMNS = ("estimand scale by method framework value std_error lower upper level difference_in_se shrinkage").split()
@@ -85,10 +86,12 @@ def split_coefficients(rows: Sequence[Row]) -> tuple[list[dict[str, Any]], list[
     return slim, coefficients
 
 
-def verdict_table(study: str, verdict: Row, rows: Sequence[Row], headline: Row, causes: Sequence[str] = ()) -> str:
+def verdict_table(
+    study: str, verdict: Row, rows: Sequence[Row], headline: Row, causes: Sequence[str] = (), *, kind: Kind = KINDS["panel"]
+) -> str:
     """What a terminal shows at the end of a run: every method's overall effect, the verdict below, and why there is none."""
     unit = headline.get("unit") or "outcome"
-    asked = f"{ESTIMANDS.get(verdict['estimand'], verdict['estimand'])}, {unit} ({verdict['scale']} scale)"
+    asked = f"{kind.asked(verdict['estimand'])}, {unit} ({verdict['scale']} scale)"
     places = numbers.decimals(headline.get("std_error"), headline.get("value"))
     head = ["method", "value", "std error", f"{numbers.level(verdict['level'])} interval", "evidence"]
     body, notes = [], []

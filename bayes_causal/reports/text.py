@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bayes_causal.checks.base import Check
-from bayes_causal.estimates import ESTIMANDS
+from bayes_causal.data.kinds import KINDS, Kind
 from bayes_causal.reports import glossary
 from bayes_causal.reports.numbers import DASH, compact, decimals, level, number, p_value, probability
 from bayes_causal.reports.tables import status
@@ -25,13 +25,14 @@ DESIGN = (
     "placebo_time",
     "selection",
     "control_drift",
+    "placebo_outcome",
     "false_alarms",
 )  # checks of what lets a difference be called an effect
 _AVERAGE = {"late": " on average among compliers", "regime_effect": " per unit of the shock", "cate": ""}
 
 
 def verdict(
-    headline: Row, checks: Sequence[Check], rope: Sequence[float] | None = None, *, subject: str = "Treatment"
+    headline: Row, checks: Sequence[Check], rope: Sequence[float] | None = None, *, kind: Kind = KINDS["panel"]
 ) -> dict[str, Any]:
     """The verdict of a study, as ``estimates.json`` holds it.
 
@@ -43,21 +44,21 @@ def verdict(
         A failed blocking one takes the verdict's place.
     rope : (low, high), optional
         Region of practical equivalence, in units of the outcome.
-    subject : str
-        What has the effect, at the beginning of a sentence.
+    kind : Kind
+        Of the data: what has the effect, and what the estimand is called.
     """
     reasons = [check.name for check in checks if check.blocks]
     keys = ("estimand", "scale", "value", "lower", "upper", "level", "prob_positive", "prob_rope")
     answer = {key: headline.get(key) for key in keys}
     reliable = not reasons and headline.get("value") is not None
-    sentence = _sentence(headline, checks, rope, subject) if reliable else _refusal(headline, reasons)
+    sentence = _sentence(headline, checks, rope, kind.subject) if reliable else _refusal(headline, reasons, kind)
     return answer | {"reliable": reliable, "reasons": reasons, "sentence": sentence}
 
 
-def _refusal(row: Row, reasons: Sequence[str]) -> str:
+def _refusal(row: Row, reasons: Sequence[str], kind: Kind) -> str:
     if not reasons:
         reason = (row.get("extra") or {}).get("reason", "no reason given")
-        return f"No verdict: {row['method']} gives no value for the {ESTIMANDS.get(row['estimand'], row['estimand'])} ({reason})."
+        return f"No verdict: {row['method']} gives no value for the {kind.asked(row['estimand'])} ({reason})."
     what = f"the check {reasons[0]} failed" if len(reasons) == 1 else f"{len(reasons)} checks failed ({', '.join(reasons)})"
     shown = "" if row.get("value") is None else " The numbers are shown to help find the cause, not to be used."
     return f"No verdict: {what}, and a result that fails {'it' if len(reasons) == 1 else 'them'} cannot be relied on.{shown}"
@@ -88,19 +89,20 @@ def _sentence(row: Row, checks: Sequence[Check], rope: Sequence[float] | None, s
     else:
         who = f"By this estimate, {_lower(subject)}" if against else subject
         first = f"{who} {'probably ' if found == 'likely' else ''}{way} {size}, with a {interval}."
-    return " ".join(part for part in (first, _evidence(row, found), _practical(row, rope), _doubt(against)) if part)
+    return " ".join(part for part in (first, _evidence(row, found), _practical(row, rope), _doubt(against, subject)) if part)
 
 
 def _lower(subject: str) -> str:
     return subject[:1].lower() + subject[1:]
 
 
-def _doubt(against: Sequence[str]) -> str:
+def _doubt(against: Sequence[str], subject: str) -> str:
     if not against:
         return ""
     names = " and ".join(filter(None, (", ".join(against[:-1]), against[-1])))
     who = f"The check {names} speaks" if len(against) == 1 else f"The checks {names} speak"
-    return f"{who} against the assumptions under which this is the treatment's doing."
+    whose = "the treatment" if subject == "Treatment" else _lower(subject)
+    return f"{who} against the assumptions under which this is {whose}'s doing."
 
 
 def direction(row: Row) -> str:

@@ -73,7 +73,7 @@ def verdict_text(folder: Path) -> str:
     found, record, checks = (json.loads((folder / name).read_text(encoding="utf-8")) for name in names)
     content = RunContent(record["study"], found["verdict"], found["estimates"], (), (), record, xr.DataTree())
     causes = [f"{c['name']}: {c['text']}" for c in checks if c["name"] in content.verdict["reasons"]]
-    return verdict_table(content.name, content.verdict, content.select(), content.headline, causes)
+    return verdict_table(content.name, content.verdict, content.select(), content.headline, causes, kind=content.kind)
 
 
 def _headline(folder: Path) -> dict[str, Any]:

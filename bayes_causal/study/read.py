@@ -39,7 +39,7 @@ def read_study(path: str | Path, overrides: Iterable[str] = ()) -> Study:
         Everything wrong with the file and the overrides, before any data are read.
     """
     path = Path(path)
-    raw = {"name": path.stem} | _load(path)
+    raw = {"name": path.stem} | load_yaml(path)
     return study_from(raw, overrides, folder=path.absolute().parent, source=str(path))
 
 
@@ -93,7 +93,8 @@ def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
 _Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
 
 
-def _load(path: Path) -> dict[str, Any]:
+def load_yaml(path: Path) -> dict[str, Any]:
+    """The keys of a study file, unread; StudyError where it is no such file."""
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
@@ -196,8 +197,8 @@ def _literals(entry: Any) -> list[str]:
 def _absolute(study: Study, folder: Path) -> Study:
     """The study with every relative path made absolute."""
 
-    def place(path: str | None) -> str | None:
-        if path is None or "://" in path or path.startswith("example:"):
+    def place(path: Any) -> Any:
+        if not isinstance(path, str) or "://" in path or path.startswith("example:"):
             return path
         return str(folder / Path(path).expanduser())
 

@@ -118,8 +118,11 @@ def _answer(study: Study, outcome: str | None, stages: Stages, *, first: bool, q
         tree = fit(model, _engine(study, quiet), seed=study.engine.seed)
     with stages("estimates", f"{said}reading the answers off the posterior"):
         estimates = _estimates(study, model, tree)
+    beside = study.model
     with stages("baselines", f"{said}asking the baselines"):
-        estimates += run_baselines(data, study.baselines, model.headline, level=study.level)
+        estimates += run_baselines(
+            data, study.baselines, model.headline, level=study.level, beside=beside.name, options=beside.options
+        )
     with stages("checks", f"{said}checking"):
         checks = check(model, tree, study.checks if first else FURTHER_CHECKS)
     name = outcome or data.outcome_name
@@ -128,6 +131,13 @@ def _answer(study: Study, outcome: str | None, stages: Stages, *, first: bool, q
     if not first:
         checks = [replace(c, name=f"{c.name} ({name})", severity="warning") for c in checks]
     return Answer(name, data_record(data.counts, provenance), model, tree, estimates, checks)
+
+
+def series_model(study: Study) -> Any:
+    """The model of a study, and nothing done with it."""
+    from bayes_causal.data.load import load_data
+
+    return _model(study, load_data(_declared(study), "/", next(iter(study.data.all_outcomes), None))[0])
 
 
 def _declared(study: Study) -> dict[str, Any]:
@@ -190,7 +200,7 @@ def _content(study: Study, answers: list[Answer], stages: Stages) -> RunContent:
     record = _record(study, answers, stages)
     return RunContent(
         study=record["study"],
-        verdict=text.verdict(head.estimates[0].rows()[0], checks, study.rope, subject=KINDS[study.data.kind].subject),
+        verdict=text.verdict(head.estimates[0].rows()[0], checks, study.rope, kind=KINDS[study.data.kind]),
         rows=rows,
         comparison=[row for a in answers for row in tables.comparison(a.estimates, a.estimates[0])],
         checks=checks,

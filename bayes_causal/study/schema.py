@@ -40,9 +40,10 @@ class DataSection(Section):
     outcomes: Names = Field((), description="several outcomes; `outcome`, else the first, is the headline")
     treatment: str | None = Field(None, description="0/1 column, on while the unit is treated")
     group: str | None = Field(None, description="column that says which treatment it is")
-    exposures: str | None = Field(None, description="file of rows (unit, group, start, end)")
+    exposures: str | tuple[dict[str, Any], ...] | None = Field(None, description="rows (unit, group, start, end), or their file")
     cohort: str | None = Field(None, description="column of the first treated period, 0 or empty = never")
     covariates: Names = ()
+    predictors: Names = Field((), description="columns that synthetic control may match; gaps are allowed")
     weights: str | None = None
     cluster: str | None = None
     layout: Literal["campaign_rows"] | None = None
@@ -51,6 +52,7 @@ class DataSection(Section):
     arms: str | None = Field(None, description="column of several treatments, one value of which is untreated")
     terms: str | None = Field(None, description="right-hand side of a formula for covariates")
     controls: Names = ()
+    placebo_outcomes: Names = Field((), description="columns that the intervention cannot have moved")
     intervention: Any = None
     end: Any = None
     shocks: Names = ()

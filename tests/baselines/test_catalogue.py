@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 import bayes_causal.baselines as baselines
-from bayes_causal.baselines.catalogue import BASELINES, run
+from bayes_causal.baselines.catalogue import BASELINES, resolve, run
 from bayes_causal.errors import MissingExtraError, StudyError
 from bayes_causal.estimates import DIMS, ESTIMANDS, Estimand, compare
 
-ENTRIES = [e for e in BASELINES.values() if e.kind == "panel"]
+ENTRIES = [e for e in BASELINES.values() if e.kind == "panel" and e.default]
+WITH_DONORS = [e for e in BASELINES.values() if "synthetic_control" in e.beside]
 
 
 @pytest.fixture
@@ -37,6 +38,44 @@ def test_every_baseline_keeps_the_contract(entry, panel):
             assert row["lower"] < row["value"] < row["upper"] and row["std_error"] > 0 and 0 <= row["p_value"] <= 1
         json.dumps(answer.rows(), allow_nan=False)
         assert answer.extra["df"] >= 1 if by is None else True
+
+
+@pytest.mark.parametrize("entry", WITH_DONORS, ids=lambda e: e.name)
+def test_every_baseline_with_donors_keeps_the_contract(entry, make_frame, to_panel):
+    assert entry.line and entry.assumes and entry.tested and entry.kind == "panel"
+    function, panel = entry.load(), to_panel(make_frame(units=22, never=1.0, periods=9))
+    assert function is getattr(baselines, entry.name)
+    for by in (None, *entry.by):
+        answer = function(panel, by=by, level=0.8)
+        assert answer.method == entry.name and answer.framework == "frequentist" and answer.interval_kind == "confidence"
+        assert answer.estimand == Estimand("att", "realised", by) and answer.level == 0.8 and answer.unit == "y"
+        assert answer.value.dims == (() if by is None else (by,))
+        for row in answer.rows():
+            assert row["lower"] < row["value"] < row["upper"] and row["std_error"] > 0 and 0 < row["p_value"] <= 1
+        json.dumps(answer.rows(), allow_nan=False)
+        told = answer.extra
+        assert sum(told["weights"].values()) == pytest.approx(1) and told["donors"] == 20 and told["inference"] == "placebo"
+        assert told["pre_rmspe"] >= 0 and 0 < told["p_value_rmspe_ratio"] <= 1
+    (answer,) = run(panel.mask(panel.treated), entry.name)
+    assert answer.value.isnull() and "treated" in answer.extra["reason"]
+    assert run(panel, entry.name, Estimand("att"))[0].estimand == Estimand("att")
+
+
+def test_what_stands_beside_a_model_is_for_that_model():
+    did = ["twfe", "event_study", "did_2x2", "callaway_santanna", "sun_abraham", "did2s"]
+    assert [n for n, _ in resolve("default", "panel", "hierarchical_did")] == did == [n for n, _ in resolve("default", "panel")]
+    synthetic = ["sc_classic", "sc_demeaned", "sc_ridge", "sdid", "did_simple"]
+    assert [n for n, _ in resolve("default", "panel", "synthetic_control")] == synthetic
+    series = ["ols_pre_period", "unobserved_components", "arima"]
+    assert [n for n, _ in resolve("default", "time_series", "structural_time_series")] == series
+
+
+def test_donors_of_the_model_are_those_of_its_baselines(make_frame, to_panel):
+    panel = to_panel(make_frame(units=14, never=1.0, periods=9))
+    model = {"exclude": [9, 10], "errors": "ar1", "donors": None}
+    found = run(panel, ["did_simple", {"sdid": {"exclude": [11]}}], [Estimand()], beside="synthetic_control", options=model)
+    dropped = [[r["unit"] for r in a.extra["donors_dropped"] if r["reason"] == "excluded"] for a in found]
+    assert dropped == [["9", "10"], ["11"]]
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda e: e.name)

@@ -313,3 +313,37 @@ def test_round_trip_through_a_frame(rng: np.random.Generator) -> None:
     assert repr(found) == (
         "<TimeSeries 'sales': 40 dates (date, one a day), 28 before 2020-01-29 and 12 after, 2 controls, 2 outcomes missing>"
     )
+
+
+def test_an_intervention_at_the_last_date_plans_a_test(rng: np.random.Generator) -> None:
+    """The last date with an outcome; dates after it, for which controls are known already, belong to the test."""
+    data = frame(rng)
+    planned = series(data, intervention="last")
+    assert planned.n_pre == 39 and planned.n_post == 1 and planned.intervention == DAYS[-1].to_datetime64()
+    data.loc[35:, "sales"] = np.nan
+    ahead = series(data, intervention="last")
+    assert ahead.n_pre == 34 and ahead.n_post == 6
+    assert any("`intervention: last` for a test" in p for p in refused(data, intervention=None))
+    assert "write it as YYYY-MM-DD" in refused(data, intervention="spring")[0]
+
+
+def test_a_control_that_is_the_outcome_is_refused(rng: np.random.Generator) -> None:
+    """In any units, and only where it is so after the intervention too: a close relation before it is what a control is for."""
+    data = frame(rng)
+    (problem,) = refused(data.assign(rain=32 - 1.8 * data["sales"]))
+    assert "control 'rain' is the outcome 'sales' in other units" in problem
+    after = np.arange(40) >= 28
+    assert series(data.assign(rain=data["sales"] + after * rng.normal(size=40))).control_names == ("rivals", "rain")
+
+
+def test_placebo_outcomes_are_held_beside_the_series(rng: np.random.Generator) -> None:
+    data = frame(rng).assign(elsewhere=rng.normal(size=40))
+    data.loc[3, "elsewhere"] = np.nan
+    found = series(data.sample(frac=1, random_state=1), placebo_outcomes="elsewhere")
+    assert found.placebo_names == ("elsewhere",)
+    np.testing.assert_array_equal(found.dataset["placebo_outcomes"].values[:, 0], data["elsewhere"])
+    gapped = series(data.drop(index=[7]), controls=[], placebo_outcomes=["elsewhere", "rain"])
+    assert np.isnan(gapped.dataset["placebo_outcomes"].values[7]).all() and gapped.placebo_names == ("elsewhere", "rain")
+    problems = refused(data, placebo_outcomes=["rain", "sales", "elsewere", "elsewere"])
+    for words in ("'rain' is also a control", "'sales' is also the outcome column", "listed 2 times", "did you mean 'elsewhere'"):
+        assert any(words in p for p in problems), words

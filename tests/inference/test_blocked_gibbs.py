@@ -15,7 +15,7 @@ import xarray as xr
 from scipy import stats
 
 import bayes_causal as bc
-from bayes_causal.checks.series_refit import refit
+from bayes_causal.checks.series_refit import refit, refit_many
 from bayes_causal.inference import blocked_gibbs, generate
 from bayes_causal.inference.blocked_gibbs import BlockedGibbs
 from bayes_causal.inference.tree import dataset, info
@@ -109,6 +109,8 @@ def test_refits_of_checks_go_by_sweeps_too(wide: Any) -> None:
     _, without = refit(wide, without=["x0"])
     assert float(np.abs(without["beta"].sel(control="x0")).max()) == 0 == float(without["inclusion"].sel(control="x0").max())
     assert float(without["inclusion"].sel(control="x1").mean()) > 0.9
+    ((_, again, agreed),) = refit_many(wide, [(wide.series, ["x0"])], draws=200)
+    assert agreed and (again["beta"] == without["beta"]).all()
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 from scipy import linalg, signal, stats
 
 import bayes_causal as bc
 from bayes_causal.checks.series_refit import Refit
+from bayes_causal.inference import generate
+from bayes_causal.inference.tree import dataset
 from bayes_causal.numerics.autoregression import coefficients
 from bayes_causal.numerics.sd_prior import SdPrior
 
@@ -89,16 +92,20 @@ def test_a_refit_leaves_nothing_of_a_control_that_wandered(options: dict[str, An
     assert abs(kept - found) > 1e-3, "the control had no bearing to begin with"
 
 
-def test_what_is_reported_has_its_dims_and_units(rng: np.random.Generator) -> None:
-    """Coefficients over lags, sds of wandering coefficients over controls, the long-run slope; all follow the outcome's unit."""
-    built = model(rng, ar=2, level="semilocal")
-    tree = bc.fit(built, bc.Auto(draws=50, chains=2), seed=1)
-    posterior = tree["posterior"].to_dataset()
+def drawn(built: bc.StructuralTimeSeries, seed: int) -> xr.Dataset:
+    """Four draws from the prior, as they are reported."""
+    sites = {k: v[None] for k, v in generate.prior_sites(built, 4, seed).items()}
+    assert {h.name for h in built.all_scales().hypers} <= set(built.top_level()) & set(sites)
+    return dataset(built, built.natural(sites), ("chain", "draw"))
+
+
+def test_what_is_reported_has_its_dims(rng: np.random.Generator, seed: int) -> None:
+    """Coefficients over lags, sds of wandering coefficients over controls, the long-run slope; and every scale has a prior."""
+    posterior = drawn(model(rng, ar=2, level="semilocal"), seed)
     assert posterior["ar"].dims == ("chain", "draw", "lag") and {"slope_mean", "slope_ar", "trend_ratio"} <= set(posterior)
-    assert {"partial_1", "partial_2", "slope_ar", "sigma"} <= set(tree["log_prior"].data_vars)
     assert (np.abs(posterior["slope_ar"].values) < 1).all()
     wandering = model(rng, prior_set="causalimpact", dynamic=True)
-    posterior = bc.fit(wandering, bc.Auto(draws=50, chains=2), seed=1)["posterior"].to_dataset()
+    posterior = drawn(wandering, seed)
     assert posterior["sigma_dynamic"].dims == ("chain", "draw", "control") and "beta" not in posterior
     assert set(wandering.components(posterior)) == {"level", "dynamic"}
     assert (posterior["sigma"].values <= 0.1 * wandering.design.scale).all()

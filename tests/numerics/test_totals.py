@@ -9,11 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import stats
+from scipy import linalg, signal, stats
 
 import bayes_causal as bc
 from bayes_causal.inference.lines import on_lines
 from bayes_causal.inference.many import sample_many, stacked
+from bayes_causal.numerics.autoregression import coefficients, names
 from bayes_causal.numerics.kalman import Space, filtered, gram
 from bayes_causal.numerics.local_level import waves, whitened
 
@@ -29,6 +30,8 @@ CASES: dict[str, dict[str, Any]] = {
         "regression": "ridge",
     },
     "R": R | {"seasonal": [{"period": 4}]},
+    "semilocal, two lags": {"level": "semilocal", "ar": 2, "expected_model_size": 1.2},
+    "R, wandering": {"prior_set": "causalimpact", "dynamic": True},
 }
 
 
@@ -40,8 +43,8 @@ def model(rng: np.random.Generator, *, missing: bool = True, **options: Any) -> 
         y[[4, 16]] = np.nan
     y[24] = np.nan
     table = pd.DataFrame({"t": np.arange(ROWS), "y": y, "a": x[:, 0], "b": x[:, 1]})
-    names = [] if options.get("regression") == "none" else ["a", "b"]
-    series = bc.TimeSeries.from_frame(table, time="t", outcome="y", controls=names, pre=[0, 16], post=[20, 27])
+    controls = [] if options.get("regression") == "none" else ["a", "b"]
+    series = bc.TimeSeries.from_frame(table, time="t", outcome="y", controls=controls, pre=[0, 16], post=[20, 27])
     return bc.StructuralTimeSeries(series, **options)
 
 
@@ -51,6 +54,8 @@ def states(form: Any, sums: Any, theta: dict[str, float]) -> tuple[np.ndarray, n
     for part in form.parts:
         m, own = part.size, slice(start, start + part.size)
         transition, load, flags = np.array(part.transition), sums.loading[:, own], sums.advance[:, own]
+        for row, column, name, factor in part.entries:
+            transition[row, column] += factor * theta[name]
         moves = [np.where(flags[t][:, None] > 0, transition, np.eye(m)) for t in range(rows)]
         noises = [(k, theta[name] * (theta["sigma"] if relative else 1.0)) for k, name, relative in part.noises]
         sources = [(0, np.eye(m)[k], sums.first_sd[own][k]) for k in range(m)]
@@ -85,9 +90,9 @@ def test_the_sum_ahead_has_the_moments_of_the_dense_normal(case: str, rng: np.ra
         last = filtered(*form.seen(jax.tree.map(jnp.asarray, sums), at))[2:]
         found = [float(v) for v in form.total(jax.tree.map(jnp.asarray, sums), at, jnp.asarray(beta), *last)]
     maps, sds = states(form, sums, theta)
-    lag = np.abs(np.subtract.outer(np.arange(len(maps)), np.arange(len(maps))))
-    rho = theta.get("rho", 0.0)
-    noise = theta["sigma"] ** 2 * rho**lag / (1 - rho**2)
+    phi = coefficients([theta[k] for k in names(form.order)])
+    weights = signal.lfilter([1.0], np.r_[1.0, -np.array(phi)], np.eye(1, 2000)[0])
+    noise = theta["sigma"] ** 2 * linalg.toeplitz([weights[k:] @ weights[: 2000 - k] for k in range(len(maps))])
     mean = sums.first + sums.columns[:, :-1] @ beta
     y = sums.first + sums.columns[:, -1]
     assert found == pytest.approx(conditional((maps * sds**2) @ maps.T + noise, mean, sums, y), rel=1e-9)

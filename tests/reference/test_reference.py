@@ -4,6 +4,7 @@ A file holds `case`, `title`, `data` (keys of a study file, the source relative 
   quantity   value | std_error | lower | upper | p_value | extra.… (a path into the estimate's `extra`); a path into a table
   method     a baseline, a table (att_gt, bacon_summary, twfe_weights), or a model
   options    of the method; for models also `priors` and `engine` beside it
+  as         what options and data are called in the table, where they are long
   data       keys that differ from the case's own, for this entry
   estimand, scale, by
              what is asked; `by` is a dimension, `values` then maps its labels to numbers; without `by` there is one `value`
@@ -31,7 +32,7 @@ from bayes_causal.estimates import Estimand, Estimate
 
 TABLES = {name: getattr(baselines, name) for name in ("att_gt", "bacon_summary", "twfe_weights")}
 KEYS = {"quantity", "method", "options", "priors", "engine", "data", "estimand", "scale", "by", "at", "value", "values"}
-KEYS |= {"tolerance", "source", "slow", "level"}
+KEYS |= {"tolerance", "source", "slow", "level", "as"}
 
 
 def cases() -> Iterator[Any]:
@@ -41,10 +42,11 @@ def cases() -> Iterator[Any]:
             for label, number in entry.get("values", {None: entry.get("value")}).items():
                 marks = [pytest.mark.slow] if entry.get("slow") else []
                 where = f"{entry['by']} {label}" if label is not None else "overall"
-                options = ",".join(f"{k}={v}" for k, v in (entry.get("options") or {}).items())
+                options = entry.get("as") or ",".join(f"{k}={v}" for k, v in (entry.get("options") or {}).items())
                 where = " ".join([*(f"{k} {v}" for k, v in entry.get("at", {}).items()), where])
                 name = f"{entry['method']}{f'({options})' if options else ''} {entry['quantity']} {where}"
-                name += " with " + ",".join(f"{k} {v}" for k, v in entry["data"].items()) if entry.get("data") else ""
+                changed = {} if "as" in entry else entry.get("data") or {}
+                name += " with " + ",".join(f"{k} {v}" for k, v in changed.items()) if changed else ""
                 yield pytest.param(case, entry, label, number, name, marks=marks, id=f"{case['case']}: {name} = {number}")
 
 

@@ -315,7 +315,7 @@ def _series_content(posterior: xr.Dataset, facts: xr.Dataset, unit: str) -> RunC
     rows, _ = tables.split_coefficients([row for e in estimates for row in e.rows()])
     return RunContent(
         study=study,
-        verdict=text.verdict(own[0].rows()[0], found, subject=kind.subject),
+        verdict=text.verdict(own[0].rows()[0], found, kind=kind),
         rows=rows,
         comparison=tables.comparison(estimates, own[0]),
         checks=found,

@@ -11,9 +11,9 @@ import pytest
 import xarray as xr
 
 from bayes_causal.checks.base import Check
-from bayes_causal.reports import draws, expected, style, text
+from bayes_causal.reports import draws, expected, style, tables, text
 from bayes_causal.reports.content import RunContent
-from bayes_causal.reports.figures import drawn
+from bayes_causal.reports.figures import drawn, power
 from bayes_causal.reports.html import render
 from bayes_causal.reports.page import page
 
@@ -107,8 +107,22 @@ def test_the_words_agree_with_the_numbers_and_say_what_they_leave_out(series_con
     assert "of 15 lie outside their own 90% band" in second and "of 42 before it" in second
     assert "only under the assumptions" in third
     assert series_content.verdict["sentence"].startswith("The intervention lowered sales by")
-    doubted = text.verdict(series_content.headline, [Check("control_drift", False, "warning", "x")], subject="The intervention")
+    doubted = text.verdict(series_content.headline, [Check("control_drift", False, "warning", "x")], kind=series_content.kind)
     assert doubted["sentence"].startswith("By this estimate, the intervention lowered")
+    assert doubted["sentence"].endswith("under which this is the intervention's doing.")
+
+
+def test_a_series_is_asked_for_its_post_period_and_not_for_the_treated(series_content: RunContent) -> None:
+    """The question of the page, the heading in a terminal, a refusal: by the kind's own words."""
+    v, kind = series_content.verdict, series_content.kind
+    assert page(series_content, [])["question"].startswith("Average effect over the post-period: sales")
+    heading = tables.verdict_table("shop", v, series_content.select(), series_content.headline, kind=kind)
+    assert heading.startswith("shop: average effect over the post-period, sales (realised scale)")
+    empty = dict(series_content.headline) | {"value": None, "extra": {"reason": "no dates"}}
+    refused = text.verdict(empty, [], kind=kind)["sentence"]
+    assert "no value for the average effect over the post-period (no dates)" in refused
+    html, _ = render(series_content)
+    assert "on the treated" not in html and "treatment's" not in html
 
 
 def test_the_page_has_the_sections_of_a_series(series_content: RunContent) -> None:
@@ -118,3 +132,22 @@ def test_the_page_has_the_sections_of_a_series(series_content: RunContent) -> No
     html, _ = render(series_content)
     assert "CausalImpact" in html and "deviation from expected trend" in html and 'aria-current="true"' in html
     assert "Expected without it" in html and "dates before" in html
+
+
+def test_power_is_drawn_from_the_table_of_its_check(series_content: RunContent) -> None:
+    """The lines go through what the check's table says and start at half of the false alarms; without a table there are none."""
+    rows = [
+        {"duration": h, "windows": 20, "side_by_side": 5, "false_alarms": 0.1, "mde": 2.0 + k, "error": 0.2 if k else None}
+        | {"found_20%": 0.5, "found_60%": 1.5, "found_90%": 3.5 + k}
+        for k, h in enumerate((4, 8, 16))
+    ]
+    check = Check("mde", None, "info", "x", {"power": 0.8}, rows)
+    content = RunContent(**{**vars(series_content), "checks": [*series_content.checks, check]})
+    found = power.of_check(content)
+    assert found is not None and list(found.durations) == [4, 8, 16] and np.isnan(found.error[0])
+    sizes, shares = found.curves[1]
+    assert list(sizes) == [0, 0.5, 1.5, 3.0, 4.5] and list(shares) == [0.05, 0.2, 0.6, 0.8, 0.9]
+    assert "power" in [d.name for d, _ in drawn(content)] and "3 over 8 dates" in power.alt(content)
+    figure = power.draw(content)
+    assert figure is not None and [t.get_text() for t in figure.axes[0].get_legend().get_texts()] == ["4", "8", "16"]
+    assert power.draw(series_content) is None and power.alt(series_content) == ""

@@ -22,6 +22,7 @@ from bayes_causal.reports.figures import (
     event_study,
     groups,
     methods,
+    power,
     predictive,
     raw_means,
 )
@@ -53,6 +54,7 @@ FIGURES = (
     Drawing("groups", "groups", groups.draw, groups.alt, groups.CAPTION),
     Drawing("methods", "comparison", methods.draw, methods.alt, methods.CAPTION),
     Drawing("posterior_predictive", "diagnostics", predictive.draw, predictive.alt, predictive.CAPTION),
+    Drawing("power", "diagnostics", power.draw, power.alt, power.CAPTION),
     Drawing("chains", "diagnostics", chains.draw, chains.alt, chains.CAPTION),
 )
 
