@@ -97,6 +97,15 @@ def test_names_of_another_kind_are_refused() -> None:
     assert "baseline 'twfe'" in said and "check 'pretrend'" in said and "has no option 'shops'" in said
 
 
+def test_what_cannot_be_integrated_out_is_refused_to_the_collapsed_engine() -> None:
+    options = {"regression": "horseshoe", "errors": "student_t"}
+    model = {"name": "structural_time_series", "options": options}
+    with pytest.raises(StudyError) as error:
+        study_from(STUDY | {"model": model, "engine": {"name": "collapsed"}})
+    assert sum("use auto or gibbs" in p for p in error.value.problems) == 2
+    assert study_from(STUDY | {"model": model, "engine": {"name": "gibbs"}}).engine.name == "gibbs"
+
+
 def test_data_keys_reach_the_container(tmp_path: Path) -> None:
     shop().to_csv(tmp_path / "shop.csv", index=False)
     keys = STUDY["data"] | {"end": "2024-03-10", "pre": ["2024-01-11", "2024-02-20"], "where": "day < date '2024-03-25'"}

@@ -95,7 +95,7 @@ def simulated(model: StructuralTimeSeries, sites: dict[str, Any], rng: np.random
     """(R, T) whole series on the standardised scale, post-period included, from the prior's sites: one path of errors each."""
     d = model.design
     paths = series_predictive.paths(model.parts, sites, d, rng)
-    expected = series_predictive.expected(paths, series_predictive.coefficients(sites), d)
+    expected = series_predictive.expected(paths, model.regression_prior.coefficients(sites, d), d)
     whole = replace(d, fitted=np.ones(d.rows, bool))
     return np.asarray(expected + model.error_structure.anew(sites, whole, rng))
 

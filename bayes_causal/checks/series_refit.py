@@ -7,7 +7,7 @@ it must not see are masked, controls that it must not use are columns of zeros, 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
@@ -16,16 +16,19 @@ import xarray as xr
 
 from bayes_causal.data.time_series import TimeSeries
 from bayes_causal.estimates import Estimand
+from bayes_causal.inference.blocked_gibbs import BlockedGibbs
 from bayes_causal.inference.collapsed import Collapsed
 from bayes_causal.inference.many import sample_many, stacked
 from bayes_causal.inference.programs import signature
 from bayes_causal.inference.tree import dataset
-from bayes_causal.models.base import SeriesModel
+from bayes_causal.models.base import SeriesModel, prefers_gibbs
 from bayes_causal.numerics.state_space import SeriesSums, StateSpace
 from bayes_causal.numerics.subsets import members
 
 ENGINE = Collapsed(draws=250, chains=4, starts=2, min_efficiency=0.05)
+SWEEPS = BlockedGibbs(draws=500, warmup=500, chains=4, progress=False)
 SEED = 20_150_101
+MOST_RHAT = 1.1
 NEVER = -1e9  # log prior of a sub-model that is left out
 HELD = 2**25  # numbers in the paths of one block of refits
 ATT = Estimand("att", "realised")
@@ -56,19 +59,28 @@ class Refit:
         form: Any = self.model.collapsed(outcome)
         if not isinstance(form.sums, SeriesSums):
             return form
-        sums, out = form.sums, self.columns(form)
-        loading = np.array(sums.loading)
-        loading[:, self.wandering(form)] = 0.0
-        sums = sums._replace(loading=loading)
-        if out.size:
-            columns, slab = np.array(sums.columns), np.array(sums.slab)
-            columns[:, out] = 0.0
-            slab[out], slab[:, out], slab[out, out] = 0.0, 0.0, 1.0
-            log_prior = np.array(sums.log_prior)
-            if form.selection:
-                log_prior = np.where(members(form.candidates)[:, out].any(1), NEVER, log_prior)
-            sums = sums._replace(columns=columns, slab=slab, log_prior=log_prior)
+        sums, out = self.masked(form, form.sums), self.columns(form)
+        if out.size and form.selection:
+            left = members(form.candidates)[:, out].any(1)
+            sums = sums._replace(log_prior=np.where(left, NEVER, sums.log_prior))
         return form.on(sums, max(self.span, form.span))
+
+    def gibbs(self, outcome: np.ndarray | None = None) -> Any:
+        """The blocks over the rows of the first fit, the controls left out without any bearing."""
+        form: Any = self.model.gibbs(outcome)  # type: ignore[attr-defined]
+        log_odds = np.array(form.sums.log_odds)
+        log_odds[self.columns(form.space)] = NEVER
+        sums = form.sums._replace(series=self.masked(form.space, form.sums.series), log_odds=log_odds)
+        return replace(form, space=replace(form.space, span=max(self.span, form.space.span)), sums=sums)
+
+    def masked(self, form: Any, sums: SeriesSums) -> SeriesSums:
+        """The data with columns of zeros for the controls left out, and a prior of their own for their coefficients."""
+        out, loading = self.columns(form), np.array(sums.loading)
+        loading[:, self.wandering(form)] = 0.0
+        columns, slab = np.array(sums.columns), np.array(sums.slab)
+        columns[:, out] = 0.0
+        slab[out], slab[:, out], slab[out, out] = 0.0, 0.0, 1.0
+        return sums._replace(loading=loading, columns=columns, slab=slab)
 
     def columns(self, form: Any) -> np.ndarray:
         """Positions among the candidate columns of the controls left out; an intercept comes before the controls."""
@@ -85,12 +97,14 @@ class Refit:
 
     def posterior(self, seed: int = SEED) -> xr.Dataset:
         """Draws in units of the outcome."""
-        return self.reported(ENGINE.sample(self, seed=seed).sites)  # type: ignore[arg-type]
+        engine = SWEEPS if prefers_gibbs(self.model) else ENGINE
+        return self.reported(engine.sample(self, seed=seed).sites)  # type: ignore[arg-type]
 
     def reported(self, drawn: Mapping[str, np.ndarray]) -> xr.Dataset:
         """Sites (chain, draw, ...) in units of the outcome, coefficients of controls left out at 0."""
         sites = dict(drawn)
-        out = self.columns(self.collapsed()) if self.without else np.empty(0, int)
+        form: Any = self.gibbs().space if prefers_gibbs(self.model) else self.collapsed()
+        out = self.columns(form) if self.without else np.empty(0, int)
         for name in ("beta", "include") if out.size else ():
             if name in sites:
                 sites[name] = np.array(sites[name])
@@ -104,7 +118,7 @@ def refit(
     """The model on another series of the same rows, or without some controls, and its posterior."""
     again = model.variant(series=series) if series is not None else model
     names = model.series.control_names
-    form: Any = model.collapsed()
+    form: Any = model.gibbs().space if prefers_gibbs(model) else model.collapsed()  # type: ignore[attr-defined]
     span = int(getattr(form, "span", 0))
     return again, Refit(again, span, tuple(names.index(n) for n in without)).posterior()
 
@@ -114,8 +128,14 @@ def refit_many(
 ) -> Iterator[tuple[SeriesModel, xr.Dataset, bool]]:
     """The model on each of many series of the same rows, without some controls each, in one vectorised program.
 
-    Yields the model on the series, its posterior (one chain), and whether importance sampling proves it, in the order given.
+    Yields the model on the series, its posterior (one chain), and whether importance sampling proves it, in the order given. A
+    model without a collapsed form is swept, one series after another, and its chains have to agree.
     """
+    if prefers_gibbs(model):
+        for series, out in changed:
+            swept, posterior = refit(model, series, without=out)
+            yield swept, posterior, _agree(posterior)
+        return
     names = model.series.control_names
     span = int(getattr(model.collapsed(), "span", 0))
     refits = [Refit(model.variant(series=s), span, tuple(names.index(n) for n in out)) for s, out in changed]
@@ -135,6 +155,14 @@ def refit_many(
                 drawn[k] = {n: v[j][None] for n, v in many.sites.items()}, bool(many.trusted[j])
         for k, again in enumerate(block):
             yield again.model, again.reported(drawn[k][0]), drawn[k][1]
+
+
+def _agree(posterior: xr.Dataset) -> bool:
+    """Whether chains say the same of σ and of the last counterfactual."""
+    from arviz_stats.base import array_stats
+
+    last = posterior["counterfactual"].transpose("chain", "draw", "time").values[..., -1]
+    return all(float(array_stats.rhat(x, method="rank")) < MOST_RHAT for x in (posterior["sigma"].values, last))
 
 
 def masked(series: TimeSeries, onset: int, periods: int) -> TimeSeries:

@@ -34,6 +34,7 @@ ENGINES: dict[str, EngineEntry] = {
     for entry in (
         EngineEntry("auto", "fit", "Auto", "chosen from the model; the reason is recorded"),
         EngineEntry("collapsed", "collapsed", "Collapsed", "integrate out what is Gaussian, sample the rest"),
+        EngineEntry("gibbs", "blocked_gibbs", "BlockedGibbs", "exact conditional draws, block by block"),
         EngineEntry("nuts", "numpyro_nuts", "NumpyroNuts", "NUTS on the NumPyro twin"),
         EngineEntry("pymc", "pymc_nuts", "PymcNuts", "NUTS on the PyMC twin, by PyMC", {"sampler": "pymc"}),
         EngineEntry("nutpie", "pymc_nuts", "PymcNuts", "NUTS on the PyMC twin, by nutpie", {"sampler": "nutpie"}),

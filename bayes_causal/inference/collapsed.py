@@ -23,7 +23,7 @@ from bayes_causal.inference.blocks import CHUNK, in_chunks
 from bayes_causal.inference.engine import Draws, refuse_settings
 from bayes_causal.inference.lines import on_lines
 from bayes_causal.inference.programs import programs
-from bayes_causal.models.base import CollapsedForm, Model, collapses
+from bayes_causal.models.base import CollapsedForm, Model, collapses, sweeps
 from bayes_causal.numerics.t_mixture import TMixture, at_modes, refitted
 
 PILOT = 4 * CHUNK
@@ -78,7 +78,8 @@ class Collapsed:
         """
         if not collapses(model):
             why = getattr(model, "no_collapsed_form", None)
-            raise TypeError(f"{model.name} has no collapsed form{f': {why}' if why else ''}; use engine 'nuts'")
+            other = "gibbs" if sweeps(model) else "nuts"
+            raise TypeError(f"{model.name} has no collapsed form{f': {why}' if why else ''}; use engine '{other}'")
         with jax.enable_x64(True):
             collapsed = model.collapsed()
             if len(collapsed.hypers) == 1:

@@ -12,11 +12,12 @@ import numpy as np
 import xarray as xr
 
 from bayes_causal.inference import generate
+from bayes_causal.inference.blocked_gibbs import BlockedGibbs
 from bayes_causal.inference.collapsed import Collapsed
 from bayes_causal.inference.engine import Engine
 from bayes_causal.inference.numpyro_nuts import NumpyroNuts
 from bayes_causal.inference.tree import assemble
-from bayes_causal.models.base import Model, collapses
+from bayes_causal.models.base import Model, collapses, prefers_gibbs
 
 PRIOR_DRAWS = 1000
 LIKELIHOOD_DRAWS = 1000
@@ -42,6 +43,8 @@ class Auto:
     def choose(self, model: Model) -> tuple[Engine, str]:
         """The engine for a model, and why."""
         counts: dict[str, Any] = {"draws": self.draws, "warmup": self.warmup, "chains": self.chains}
+        if why := prefers_gibbs(model):
+            return BlockedGibbs(**counts, progress=self.progress), f"exact conditional draws, block by block: {why}"
         if collapses(model):
             return Collapsed(**counts), "the model has a collapsed form: all but its few scales is integrated out exactly"
         nuts = NumpyroNuts(**counts, progress=self.progress)

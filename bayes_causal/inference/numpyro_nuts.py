@@ -12,7 +12,7 @@ import numpy as np
 
 from bayes_causal.inference.engine import Draws, refuse_settings, refuse_without_rows
 from bayes_causal.inference.generate import latent_sites
-from bayes_causal.models.base import Guides, Model
+from bayes_causal.models.base import Guides, Model, prefers_gibbs
 
 STATS = {
     "diverging": "diverging",
@@ -72,9 +72,10 @@ class NumpyroNuts:
 
         refuse_without_rows(model, self.name)
         if discrete := discrete_sites(model):
+            way = "'gibbs', which draws them" if prefers_gibbs(model) else "'collapsed', which sums over their values"
             raise TypeError(
-                f"{model.name} has discrete sites ({', '.join(discrete)}), which NUTS cannot move: use engine 'collapsed', which "
-                "sums over their values, or engine 'pymc', which samples them by steps of their own"
+                f"{model.name} has discrete sites ({', '.join(discrete)}), which NUTS cannot move: use engine {way}, or engine "
+                "'pymc', which samples them by steps of their own"
             )
 
         progress = sys.stderr.isatty() if self.progress is None else self.progress

@@ -174,6 +174,75 @@ def collapses(model: Model) -> TypeGuard[CollapsibleModel]:
     return isinstance(model, Collapsible) and getattr(model, "no_collapsed_form", None) is None
 
 
+class GibbsForm(Protocol):
+    """A posterior cut into blocks, each of which can be drawn given the others: one step of a chain is a sweep over them.
+
+    A state is a pytree of arrays, all a chain carries from sweep to sweep. What no later sweep needs is drawn for kept sweeps
+    alone. The functions take the sums beside the form, so that programs are shared.
+    """
+
+    @property
+    def sums(self) -> Any:
+        """What the data say, a pytree of arrays."""
+        ...
+
+    @property
+    def width(self) -> int:
+        """Numbers a program holds for each kept sweep while it draws the sites: what bounds the sweeps of one call."""
+        ...
+
+    def said(self, sums: Any) -> str:
+        """What the blocks are, in a few words."""
+        ...
+
+    def bare(self) -> GibbsForm:
+        """The form without its data."""
+        ...
+
+    def signature(self) -> tuple[Any, ...]:
+        """What two forms must share to be one program, the shapes of their sums aside."""
+        ...
+
+    def first(self, sums: Any, key: Array) -> Any:
+        """Where a chain starts: a state, more spread out than the posterior."""
+        ...
+
+    def sweep(self, sums: Any, state: Any, key: Array, adapting: Array) -> Any:
+        """The state after a step that leaves the posterior as it is; proposals may learn from it only while `adapting`."""
+        ...
+
+    def sites(self, sums: Any, state: Any, key: Array) -> dict[str, Array]:
+        """The state by the names of the sites, with everything that it leaves out drawn given it."""
+        ...
+
+    def stats(self, state: Any) -> dict[str, Array]:
+        """Statistics of the last sweep under ArviZ's names, each ()."""
+        ...
+
+
+@runtime_checkable
+class Sweepable(Protocol):
+    """A model that can be sampled block by block.
+
+    Where that hangs on a model's options it has a property `no_gibbs_form`, the reason why not, or None; where it is the better
+    way, `prefers_gibbs` says why, and is None elsewhere.
+    """
+
+    def gibbs(self, outcome: np.ndarray | None = None) -> GibbsForm:
+        """The blocks; for another standardised outcome, if given."""
+        ...
+
+
+def sweeps(model: Model) -> TypeGuard[SweepableModel]:
+    """Whether a model, with the options it has, can be sampled block by block."""
+    return isinstance(model, Sweepable) and getattr(model, "no_gibbs_form", None) is None
+
+
+def prefers_gibbs(model: Model) -> str | None:
+    """Why the Gibbs form of a model is the better one, or None where it is not."""
+    return getattr(model, "prefers_gibbs", None) if sweeps(model) else None
+
+
 @runtime_checkable
 class Guides(Protocol):
     """A model that knows what eases sampling it: a point near the bulk of its posterior, and coordinates."""
@@ -275,6 +344,10 @@ class Describes(Protocol):
 
 class CollapsibleModel(Model, Collapsible, Protocol):
     """A model with a collapsed form."""
+
+
+class SweepableModel(Model, Sweepable, Protocol):
+    """A model with a Gibbs form."""
 
 
 @runtime_checkable

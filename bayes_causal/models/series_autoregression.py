@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -20,6 +20,8 @@ class HigherOrder:
     """
 
     order: int
+    tails: ClassVar[None] = None
+    no_collapsed_form: ClassVar[None] = None
 
     @property
     def names(self) -> tuple[str, ...]:

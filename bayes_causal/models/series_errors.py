@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
@@ -22,8 +22,23 @@ class SeriesErrors(Protocol):
         """Sites of its own, all with top-level priors."""
         ...
 
+    @property
+    def order(self) -> int:
+        """Errors before an error that it depends on; at 0 they are the filter's own noise, else as many of its states."""
+        ...
+
+    @property
+    def tails(self) -> float | None:
+        """Rate of the prior of ν; None where they are normal."""
+        ...
+
+    @property
+    def no_collapsed_form(self) -> str | None:
+        """Why they cannot be integrated out; None where they can."""
+        ...
+
     def hypers(self) -> tuple[Any, ...]:
-        """Its sites as hyperparameters of the collapsed form."""
+        """Its sites as hyperparameters of the collapsed form, ν aside."""
         ...
 
     def numpyro(self, mean: Any, sigma: Any, d: SeriesDesign) -> None:
@@ -54,6 +69,10 @@ class SeriesErrors(Protocol):
 @dataclass(frozen=True)
 class Independent:
     """ε_t ~ N(0, σ)."""
+
+    order: ClassVar[int] = 0
+    tails: ClassVar[None] = None
+    no_collapsed_form: ClassVar[None] = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -99,6 +118,10 @@ class Independent:
 class Autoregressive:
     """ε_t = ρ ε_{t−1} + v_t, v_t ~ N(0, σ), from the stationary distribution on."""
 
+    order: ClassVar[int] = 1
+    tails: ClassVar[None] = None
+    no_collapsed_form: ClassVar[None] = None
+
     @property
     def names(self) -> tuple[str, ...]:
         """ρ."""
@@ -135,13 +158,7 @@ class Autoregressive:
 
     def ahead(self, expected: np.ndarray, sites: Sites, d: SeriesDesign, rng: np.random.Generator) -> np.ndarray:
         """The error of the last fitted row, dying away, and new innovations."""
-        noise = sites["sigma"][..., None] * rng.standard_normal(expected.shape)
-        rho, last = sites["rho"], d.span - 1
-        noise[..., 0] /= np.sqrt(1 - rho**2)
-        for t in range(1, d.rows):
-            before = d.y[last] - expected[..., last] if t == last + 1 else noise[..., t - 1]
-            noise[..., t] += rho * before
-        return np.asarray(noise)
+        return carried(sites["sigma"][..., None] * rng.standard_normal(expected.shape), expected, sites["rho"], d)
 
     def anew(self, sites: Sites, d: SeriesDesign, rng: np.random.Generator) -> np.ndarray:
         """One stationary series over the gaps."""
@@ -156,3 +173,14 @@ class Autoregressive:
     def named(self, sites: Sites) -> dict[str, np.ndarray]:
         """ρ."""
         return {"rho": sites["rho"]}
+
+
+def carried(noise: np.ndarray, expected: np.ndarray | None, rho: np.ndarray, d: SeriesDesign) -> np.ndarray:
+    """(..., T) AR(1) errors of innovations (..., T); after the last fitted row they continue its error, given an expectation."""
+    last = d.span - 1
+    noise[..., 0] /= np.sqrt(1 - rho**2)
+    for t in range(1, noise.shape[-1]):
+        known = expected is not None and t == last + 1
+        before = d.y[last] - expected[..., last] if known and expected is not None else noise[..., t - 1]
+        noise[..., t] += rho * before
+    return noise

@@ -11,15 +11,10 @@ from bayes_causal.errors import closest
 
 VALID = {
     "level": ("local_level", "local_linear_trend", "semilocal"),
-    "regression": ("spike_slab", "ridge", "none"),
-    "errors": ("gaussian",),
+    "regression": ("spike_slab", "horseshoe", "ridge", "none"),
+    "errors": ("gaussian", "student_t"),
     "prior_set": ("calibrated", "causalimpact"),
 }
-NOT_YET = {
-    "regression": {"horseshoe": "use regression='spike_slab' or 'ridge'"},
-    "errors": {"student_t": "use errors='gaussian', and look at the posterior predictive check for outliers"},
-}
-MOST_CANDIDATES = 12
 
 
 def refuse_options(options: Mapping[str, Any], regression: str, controls: int) -> None:
@@ -27,20 +22,13 @@ def refuse_options(options: Mapping[str, Any], regression: str, controls: int) -
     problems = []
     for key, valid in VALID.items():
         value = regression if key == "regression" else options[key]
-        if value in NOT_YET.get(key, {}):
-            problems.append(f"{key} '{value}' is not part of this version: {NOT_YET[key][value]}")
-        elif value not in valid:
+        if value not in valid:
             problems.append(f"{key} '{value}' does not exist{closest(str(value), valid)}")
     problems += _seasons(options["seasonal"]) + _counts(options)
+    if options["errors"] == "student_t" and isinstance(options["ar"], int) and options["ar"] > 1:
+        problems.append(f"errors 'student_t' depend on one error before at most, not on {options['ar']}: use ar=1 or ar=0")
     if options["prior_set"] == "causalimpact":
         problems += _of_r(options, regression if controls else "none")
-    candidates = controls + (options["prior_set"] == "causalimpact")
-    chosen = options["regression"] == "spike_slab" and options["expected_model_size"] < candidates
-    if chosen and candidates > MOST_CANDIDATES:
-        problems.append(
-            f"spike and slab sums over 2^{candidates} sub-models of {controls} controls, and this version stops at "
-            f"2^{MOST_CANDIDATES}: choose fewer controls, regression='ridge', or expected_model_size={candidates} to keep all in"
-        )
     if options["dynamic"]:
         problems += _dynamic(options, regression, controls)
     if problems:
@@ -73,8 +61,10 @@ def _of_r(options: Mapping[str, Any], regression: str) -> list[str]:
     wrong = []
     if options["ar"]:
         wrong.append("prior_set 'causalimpact' has independent errors: leave ar out, or use prior_set='calibrated'")
-    if regression == "ridge":
+    if regression in ("ridge", "horseshoe"):
         wrong.append("prior_set 'causalimpact' is spike and slab: leave regression out, or use prior_set='calibrated'")
+    if options["errors"] == "student_t":
+        wrong.append("prior_set 'causalimpact' has normal errors: leave errors out, or use prior_set='calibrated'")
     return wrong
 
 

@@ -64,13 +64,6 @@ def in_blocks(
     return found
 
 
-def coefficients(sites: Mapping[str, np.ndarray]) -> np.ndarray | None:
-    """(..., p) β, 0 where a column is left out; None without controls."""
-    if "beta" not in sites:
-        return None
-    return np.asarray(sites["beta"] * sites["include"] if "include" in sites else sites["beta"])
-
-
 def expected(paths: Mapping[str, np.ndarray], beta: np.ndarray | None, d: SeriesDesign) -> np.ndarray:
     """(..., T) the outcome without its error."""
     first, *others = paths.values()
@@ -83,7 +76,9 @@ def expected(paths: Mapping[str, np.ndarray], beta: np.ndarray | None, d: Series
 def log_likelihood(model: StructuralTimeSeries, sites: Mapping[str, np.ndarray]) -> np.ndarray:
     """(S, N) log density of each fitted outcome given the states and the outcomes before it."""
     d = model.design
-    mean = expected(paths(model.parts, sites, d, np.random.default_rng(0)), coefficients(sites), d)[:, d.fitted_rows]
+    mean = expected(paths(model.parts, sites, d, np.random.default_rng(0)), model.regression_prior.coefficients(sites, d), d)[
+        :, d.fitted_rows
+    ]
     return model.error_structure.log_likelihood(d.y[d.fitted_rows] - mean, sites, d)
 
 
@@ -136,7 +131,6 @@ def answer(model: StructuralTimeSeries, without: np.ndarray, estimand: Estimand)
 def sums(model: StructuralTimeSeries, outcome: np.ndarray | None) -> tuple[int, Any]:
     """Rows that hold all fitted ones, padded to few sizes, and the data as the collapsed forms take them."""
     from bayes_causal.numerics.state_space import SeriesSums
-    from bayes_causal.numerics.subsets import members
 
     d, p = model.design, model.design.candidates.shape[1]
     span = padded(d.span)
@@ -147,16 +141,7 @@ def sums(model: StructuralTimeSeries, outcome: np.ndarray | None) -> tuple[int, 
     columns[: d.rows] = np.column_stack([d.candidates, y])
     observed = np.zeros(rows, bool)
     observed[: d.rows] = d.fitted
-    slab = model.priors.slab * d.information
-    chosen = members(p) if model.selection else np.ones((1, p), int)
-    # A column left out stands as one of the unit matrix.
-    blocks = slab * chosen[:, :, None] * chosen[:, None, :] + np.eye(p) * (1 - chosen[:, None, :])
-    log_prior = np.linalg.slogdet(blocks)[1] / 2
-    if model.selection:
-        odds = model.inclusion
-        log_prior += chosen.sum(1) * np.log(odds) + (p - chosen.sum(1)) * np.log1p(-odds)
-    elif model.regression == "ridge":
-        log_prior = np.zeros(1)
+    slab, log_prior, _ = model.regression_prior.sums(d)
     parts = model.parts
     loading = np.concatenate([part.loading(rows) for part in parts], 1)
     advance = np.concatenate([np.tile(part.advance(rows)[:, None], (1, part.first_sd.size)) for part in parts], 1)

@@ -2,7 +2,7 @@
 
     y_t = μ_t + s_t + x_t'β + ε_t,   fitted to the pre-period only
     μ: local level, local linear trend, or semilocal trend;  s: seasons, several;  ε: independent, or autoregressive
-    β: spike and slab, ridge;  wandering coefficients as an option
+    β: spike and slab, horseshoe, ridge;  wandering coefficients as an option
 
 Two sets of priors. "calibrated": ε is AR(1) with innovation sd σ ~ HalfNormal, ρ ~ Uniform(−1, 1), and every other sd is a ratio
 to σ, half-normal. "causalimpact": R's defaults, ε independent, for comparison: they cover a null series far too seldom where the
@@ -14,7 +14,7 @@ Brodersen et al. 2015, doi:10.1214/14-AOAS788; George & McCulloch 1997 on spike 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -30,13 +30,15 @@ from bayes_causal.models.series_design import SeriesDesign, series_design
 from bayes_causal.models.series_errors import Autoregressive, Independent, SeriesErrors
 from bayes_causal.models.series_options import refuse_options
 from bayes_causal.models.series_parts import LocalLevel, SeriesPart
+from bayes_causal.models.series_regression import Horseshoe, NoRegression, Ridge, SeriesRegression, SpikeSlab
+from bayes_causal.models.series_student_t import StudentT
 
 if TYPE_CHECKING:
-    from bayes_causal.models.base import CollapsedForm
+    from bayes_causal.models.base import CollapsedForm, GibbsForm
     from bayes_causal.numerics.sd_prior import SdPrior
+    from bayes_causal.numerics.state_space import StateSpace
 
 NOISE_SEED = 20_150_101
-MOST_STEPS = 2**12
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,8 @@ class Priors:
     slab : information of the slab, in observations
     slab_diagonal : share of the diagonal in it
     ridge : scale of the half-normal on the common sd of ridge coefficients, per sd of a control
+    horseshoe : multiplies the scale m/(p − m) of the half-Cauchy on the common scale of a horseshoe, m of p columns expected
+    nu : mean of the prior Gamma(2, 2/nu) on the degrees of freedom of Student-t errors
     level_sd : guess of the level's sd under "causalimpact" (R's `prior.level.sd`), which uses no other of these but `slab`,
         `slab_diagonal`; with wandering coefficients it is the guess of σ as well
     slope_mean : sd of the slope of the long run under "semilocal", per row
@@ -71,6 +75,8 @@ class Priors:
     slab: float = 0.01
     slab_diagonal: float = 0.5
     ridge: float = 1.0
+    horseshoe: float = 1.0
+    nu: float = 20.0
     level_sd: float = 0.01
     slope_mean: float = 0.1
     slope_ar: float = 1.0
@@ -90,13 +96,15 @@ class StructuralTimeSeries:
     ar : int, optional
         Lags that errors depend on. 1: errors are AR(1), the default of the calibrated priors; 0: they are independent, as in R;
         more: partial autocorrelations are uniform on (−1, 1), each by itself.
-    regression : {"spike_slab", "ridge", "none"}
+    regression : {"spike_slab", "horseshoe", "ridge", "none"}
         Of the outcome on the controls; "none" where there are none.
     expected_model_size : float
-        Expected number of columns in the regression, the intercept counted under "causalimpact" as in R.
+        Expected number of columns in the regression, the intercept counted under "causalimpact" as in R. Under a horseshoe, of
+        columns that are not shrunk to nothing, at most half of them.
     dynamic : bool
         Whether coefficients wander beside their constant parts; under "causalimpact" they wander and have none, as in R.
-    errors : {"gaussian"}
+    errors : {"gaussian", "student_t"}
+        Of the innovations; Student-t ones, with at most one lag, let single rows lie far off.
     standardise : bool
         Whether controls are centred and scaled by the pre-period.
     prior_set : {"calibrated", "causalimpact"}
@@ -130,10 +138,10 @@ class StructuralTimeSeries:
         level: Literal["local_level", "local_linear_trend", "semilocal"] = "local_level",
         seasonal: Sequence[Mapping[str, int]] = (),
         ar: int | None = None,
-        regression: Literal["spike_slab", "ridge", "none"] = "spike_slab",
+        regression: Literal["spike_slab", "horseshoe", "ridge", "none"] = "spike_slab",
         expected_model_size: float = 3.0,
         dynamic: bool = False,
-        errors: Literal["gaussian"] = "gaussian",
+        errors: Literal["gaussian", "student_t"] = "gaussian",
         standardise: bool = True,
         prior_set: Literal["calibrated", "causalimpact"] = "calibrated",
         priors: Priors | None = None,
@@ -184,9 +192,22 @@ class StructuralTimeSeries:
     @cached_property
     def error_structure(self) -> SeriesErrors:
         """How errors hang together."""
+        if self.errors == "student_t":
+            return StudentT(bool(self.ar), 2 / self.priors.nu)
         if self.ar > 1:
             return HigherOrder(self.ar)
         return Autoregressive() if self.ar else Independent()
+
+    @cached_property
+    def regression_prior(self) -> SeriesRegression:
+        """What is believed of the coefficients."""
+        p, k = self.priors, self.design.candidates.shape[1]
+        if not k:
+            return NoRegression()
+        if self.regression == "horseshoe":
+            expected = min(self.expected_model_size, k / 2)
+            return Horseshoe(p.horseshoe * expected / (k - expected))
+        return Ridge(p.ridge) if self.regression == "ridge" else SpikeSlab(k, p.slab, self.inclusion)
 
     @cached_property
     def sigma(self) -> SdPrior | None:
@@ -226,53 +247,32 @@ class StructuralTimeSeries:
     def dims(self) -> dict[str, tuple[str, ...]]:
         """Dims of reported quantities."""
         names: dict[str, tuple[str, ...]] = {p.name: ("time",) for p in self.parts}
-        of_controls = dict.fromkeys(("beta", "inclusion", "sigma_dynamic"), ("control",))
+        of_controls = dict.fromkeys(("beta", "inclusion", "shrinkage", "sigma_dynamic"), ("control",))
         return names | of_controls | {"counterfactual": ("time",), "ar": ("lag",), "y": ("row",)}
 
     def numpyro_model(self) -> None:
         """The model in NumPyro."""
-        import jax.numpy as jnp
         from numpyro import sample
-        from numpyro.distributions import Bernoulli, HalfNormal, MultivariateNormal, Normal
+        from numpyro.distributions import HalfNormal
 
         from bayes_causal.models.truncated_sd import TruncatedSd
 
-        d, p, q = self.design, self.priors, self.design.candidates.shape[1]
-        sigma = sample("sigma", HalfNormal(p.sigma) if self.sigma is None else TruncatedSd(self.sigma))
-        mean = d.first + sum(part.numpyro(d.span, sigma) for part in self.parts)
-        if q and self.regression == "ridge":
-            ridge = sample("ridge", HalfNormal(p.ridge))
-            mean = mean + d.candidates[: d.span] @ sample("beta", Normal(0.0, ridge).expand([q]).to_event(1))
-        elif q:
-            taken = sample("include", Bernoulli(self.inclusion).expand([q]).to_event(1)) if self.selection else jnp.ones(q)
-            # Columns left out keep a normal of their own, which no data inform: the dimension stays the same.
-            both = taken[:, None] * taken + jnp.diag(1 - taken)
-            precision = p.slab * d.information * both / sigma**2
-            beta = sample("beta", MultivariateNormal(jnp.zeros(q), precision_matrix=precision))
-            mean = mean + d.candidates[: d.span] @ (taken * beta)
+        d = self.design
+        sigma = sample("sigma", HalfNormal(self.priors.sigma) if self.sigma is None else TruncatedSd(self.sigma))
+        mean = d.first + sum(part.numpyro(d.span, sigma) for part in self.parts) + self.regression_prior.numpyro(sigma, d)
         self.error_structure.numpyro(mean, sigma, d)
 
     def pymc_model(self) -> Any:
         """The model in PyMC."""
         import pymc as pm
-        import pytensor.tensor as pt
 
         from bayes_causal.models.series_scales import pymc_truncated_sd
 
-        d, q = self.design, self.design.candidates.shape[1]
-        p = Priors(**{f.name: np.float64(getattr(self.priors, f.name)) for f in fields(self.priors)})
+        d = self.design
         with pm.Model(coords=self.coords()) as model:
-            sigma = pm.HalfNormal("sigma", p.sigma) if self.sigma is None else pymc_truncated_sd("sigma", self.sigma)
-            mean = d.first + sum(part.pymc(d.span, sigma) for part in self.parts)
-            if q and self.regression == "ridge":
-                ridge = pm.HalfNormal("ridge", p.ridge)
-                mean = mean + pt.dot(d.candidates[: d.span], pm.Normal("beta", 0.0, ridge, dims="candidate"))
-            elif q:
-                taken = pm.Bernoulli("include", np.float64(self.inclusion), dims="candidate") if self.selection else pt.ones(q)
-                both = taken[:, None] * taken + pt.diag(1 - taken)
-                precision = p.slab * d.information * both / sigma**2
-                beta = pm.MvNormal("beta", pt.zeros(q), tau=precision, dims="candidate")
-                mean = mean + pt.dot(d.candidates[: d.span], taken * beta)
+            r, scale = self.sigma, np.float64(self.priors.sigma)
+            sigma = pm.HalfNormal("sigma", scale) if r is None else pymc_truncated_sd("sigma", r)
+            mean = d.first + sum(part.pymc(d.span, sigma) for part in self.parts) + self.regression_prior.pymc(sigma, d)
             self.error_structure.pymc(mean, sigma, d)
         return model
 
@@ -283,6 +283,8 @@ class StructuralTimeSeries:
         """
         from bayes_causal.numerics.one_ratio import OneRatio
 
+        if why := self.no_collapsed_form:
+            raise ValueError(f"{self.name} has no collapsed form: {why}")
         if self.sigma is not None and len(self.parts) == 1 and isinstance(self.parts[0], LocalLevel):
             span, sums = self._sums(outcome)
             level = self.parts[0].scale.prior
@@ -291,7 +293,7 @@ class StructuralTimeSeries:
             return OneRatio(self.parts[0].part(), p, self.selection, self.sigma, level, span, None).on(sums, span)
         return self.all_scales(outcome)
 
-    def all_scales(self, outcome: np.ndarray | None = None) -> CollapsedForm:
+    def all_scales(self, outcome: np.ndarray | None = None) -> StateSpace:
         """The collapsed form that leaves every standard deviation, where `collapsed` may integrate more of them out."""
         from bayes_causal.numerics.linear_gaussian import Hyper
         from bayes_causal.numerics.sd_prior import SdHyper
@@ -303,14 +305,32 @@ class StructuralTimeSeries:
         ]
         hypers += self.error_structure.hypers()
         hypers += [scale.hyper() for part in self.parts for scale in part.scales]
-        ridge = self.regression == "ridge"
-        hypers += [Hyper("ridge", "half_normal", self.priors.ridge)] if ridge else []
+        hypers += self.regression_prior.hypers()
         irregular = any(duration > 1 for _, duration in self.seasonal)
         parts = tuple(p.part() for p in self.parts)
         p = self.design.candidates.shape[1]
-        return StateSpace(
-            tuple(hypers), parts, p, self.selection, int(self.ar), "ridge" if ridge else None, span, irregular, sums
-        )
+        slab_sd = "ridge" if self.regression == "ridge" else None
+        return StateSpace(tuple(hypers), parts, p, self.selection, self.error_structure.order, slab_sd, span, irregular, sums)
+
+    @property
+    def no_collapsed_form(self) -> str | None:
+        """Why not everything but the scales can be integrated out; None where it can."""
+        reasons = self.regression_prior.no_collapsed_form, self.error_structure.no_collapsed_form
+        return "; ".join(r for r in reasons if r) or None
+
+    @property
+    def prefers_gibbs(self) -> str | None:
+        """Why sweeps are the better way; None where they are not."""
+        return self.no_collapsed_form
+
+    def gibbs(self, outcome: np.ndarray | None = None) -> GibbsForm:
+        """Scales with states and coefficients integrated out, and what regression and errors have beyond them."""
+        from bayes_causal.numerics.series_sweeps import SeriesSweeps, SweepSums
+
+        form, prior = self.all_scales(outcome), self.regression_prior
+        assert form.sums is not None
+        sums = SweepSums(form.sums, prior.sums(self.design)[2])
+        return SeriesSweeps(replace(form.bare(), selection=False), prior.sweeps(), self.error_structure.tails, sums)
 
     def natural(self, sites: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Reported quantities in units of the outcome, from the sites of either a twin or the collapsed form."""
@@ -322,7 +342,7 @@ class StructuralTimeSeries:
     def _natural(self, sites: Mapping[str, np.ndarray], rng: np.random.Generator) -> dict[str, np.ndarray]:
         d, s = self.design, self.design.scale
         paths = series_predictive.paths(self.parts, sites, d, rng)
-        beta = series_predictive.coefficients(sites)
+        beta = self.regression_prior.coefficients(sites, d)
         expected = series_predictive.expected(paths, beta, d)
         outcome = self.error_structure.ahead(expected, sites, d, rng)
         outcome += expected
@@ -333,16 +353,16 @@ class StructuralTimeSeries:
         named["counterfactual"] = outcome
         if beta is not None:
             named["beta"] = beta[..., int(d.intercept) :] * s / d.control_scale
-            taken = sites.get("include", np.ones_like(beta))
-            named["inclusion"] = np.asarray(taken, float)[..., int(d.intercept) :]
+            own = self.regression_prior.named(sites)
+            named |= {k: v[..., int(d.intercept) :] if v.ndim == beta.ndim else v for k, v in own.items()}
         for part in self.parts:
             named |= part.named(sites, s)
-        named |= {k: sites[k] for k in ("ridge",) if k in sites}
         return named | self.error_structure.named(sites) | {"sigma": sites["sigma"] * s}
 
     def top_level(self) -> tuple[str, ...]:
         """Sites with top-level priors on scales: what a prior sensitivity analysis scales."""
-        return ("sigma", *self.error_structure.names, "ridge", *(scale.name for part in self.parts for scale in part.scales))
+        own = (*self.error_structure.names, *self.regression_prior.names)
+        return ("sigma", *own, *(scale.name for part in self.parts for scale in part.scales))
 
     def effect(self, posterior: xr.Dataset, estimand: Estimand) -> xr.DataArray:
         """Draws of an estimand, on the outcome that happened.
@@ -379,7 +399,7 @@ class StructuralTimeSeries:
         """(S, N) outcomes of the fitted rows in natural units: the states of the sites, errors drawn anew."""
         d = self.design
         paths = series_predictive.paths(self.parts, sites, d, rng)
-        expected = series_predictive.expected(paths, series_predictive.coefficients(sites), d)[:, d.fitted_rows]
+        expected = series_predictive.expected(paths, self.regression_prior.coefficients(sites, d), d)[:, d.fitted_rows]
         return d.center + d.scale * (expected + self.error_structure.anew(sites, d, rng))
 
     def observed(self) -> xr.DataArray:

@@ -29,7 +29,8 @@ class Space(NamedTuple):
     loading : (T, m) z_t
     first : (m, k) factor of P_1
     observation : () h
-    advance : (T, m) 1 where a state moves on after the row, 0 where it stays; None where all always move
+    advance : (T, m) 0 where a state stays after the row; where it moves on, what its noise is multiplied by, 1 unless it
+        varies; None where all always move, by the same noise
     """
 
     transition: Array
@@ -173,7 +174,8 @@ def _move_back(space: Space, advance: list[Array], x: Array) -> Array:
     """T_t'x."""
     if not advance:
         return _product(space.transition.T, x)
-    return _product(space.transition.T, advance[0] * x) + (1 - advance[0]) * x
+    moves = advance[0] > 0
+    return _product(space.transition.T, jnp.where(moves, x, 0.0)) + jnp.where(moves, 0.0, x)
 
 
 def _move_cov(space: Space, advance: list[Array], cov: Array) -> Array:
@@ -221,7 +223,7 @@ def _gram_associative(space: Space, columns: Array, observed: Array) -> tuple[Ar
     seen = observed.astype(columns.dtype)
     # Before row t the states move by the previous row's flags; before the first row they have not moved.
     flags = jnp.concatenate([jnp.zeros((1, m)), advance[:-1]])[..., None]
-    transition = flags * space.transition + (1 - flags) * jnp.eye(m)
+    transition = jnp.where(flags > 0, space.transition, jnp.eye(m))
     noise = flags * space.noise
     q = noise @ jnp.swapaxes(noise, -1, -2)
     q = q.at[0].set(space.first @ space.first.T)

@@ -30,16 +30,19 @@ LOG_2PI = float(np.log(2 * np.pi))
 
 @dataclass(frozen=True)
 class Hyper:
-    """One hyperparameter and its prior: half-normal with a scale, uniform on (−1, 1), or normal with a scale cut off there."""
+    """One hyperparameter and its prior: half-normal or half-Cauchy with a scale, uniform on (−1, 1), or normal cut off there."""
 
     name: str
-    prior: Literal["half_normal", "uniform", "cut_normal"]
+    prior: Literal["half_normal", "half_cauchy", "uniform", "cut_normal"]
     scale: float = 1.0
 
     def value(self, t: Array) -> Array:
         """The value at t, where F_prior(value) = Φ(t)."""
         if self.prior == "uniform":
             return 2 * ndtr(t) - 1
+        if self.prior == "half_cauchy":
+            low, high = jnp.tan(jnp.pi / 2 * ndtr(jnp.minimum(t, 0.0))), jnp.tan(jnp.pi / 2 * ndtr(jnp.minimum(-t, 0.0)))
+            return self.scale * jnp.where(t < 0, low, 1 / high)
         if self.prior == "cut_normal":
             return self.scale * ndtri(0.5 + self._half * (2 * ndtr(t) - 1))
         return -self.scale * ndtri(0.5 * ndtr(-t))
@@ -48,6 +51,8 @@ class Hyper:
         """Where `value` is this: its inverse, in NumPy."""
         if self.prior == "uniform":
             return np.asarray(special.ndtri((value + 1) / 2))
+        if self.prior == "half_cauchy":
+            return np.asarray(-special.ndtri(2 / np.pi * np.arctan2(self.scale, value)))
         if self.prior == "cut_normal":
             return np.asarray(special.ndtri((1 + (special.ndtr(value / self.scale) - 0.5) / self._half) / 2))
         return np.asarray(-special.ndtri(2 * special.ndtr(-value / self.scale)))

@@ -91,7 +91,7 @@ class StateSpace:
     parts : the components, states in this order
     candidates : p
     selection : whether sub-models are summed over; else all candidates are in
-    order : lags that errors depend on
+    order : lags that errors depend on; at 1 without a ρ among the hyperparameters they are a state and independent
     slab_sd : hyperparameter that scales the prior of β to N(0, slab_sd²) on every column; None is Ω as given, times σ²
     span : rows that hold all observed ones
     irregular : whether some state does not move after every row
@@ -217,7 +217,10 @@ class StateSpace:
         return level + (sums.ahead @ sums.columns[:, :p] - means[:p]) @ beta, sd
 
     def space(self, sums: SeriesSums, theta: Mapping[str, Array], rows: int) -> Space:
-        """The state space of the first rows, in units of σ²."""
+        """The state space of the first rows, in units of σ².
+
+        With (span,) `mixing` λ in θ, the innovations of errors that are one state have variances σ²/λ_t, and σ² after the span.
+        """
         sigma, p = theta["sigma"], self.order
         m = self.states - p
         transition, noise, added = np.zeros((m, m)), [], []
@@ -235,16 +238,19 @@ class StateSpace:
         for row, column, value in added:
             moving = moving.at[row, column].add(value)
         first = jnp.diag(jnp.append(sums.first_sd / sigma, jnp.zeros(p)))
-        loading, advance = sums.loading[:rows], sums.advance[:rows]
+        loading, advance, tails = sums.loading[:rows], sums.advance[:rows], jnp.ones(rows + 1)
+        if "mixing" in theta:
+            tails = tails.at[: self.span].set(theta["mixing"] ** -0.5)
         if p:
-            partial = [theta[name] for name in autoregression.names(p)]
+            partial = [theta.get(name, jnp.zeros(())) for name in autoregression.names(p)]
             moving = moving.at[m, m:].set(jnp.stack(autoregression.coefficients(partial)))
             moving = moving.at[m + 1 :, m:-1].set(jnp.eye(p - 1))
             factor = jnp.stack([jnp.stack(row) for row in autoregression.first_factor(partial)[::-1]])
-            first = first.at[m:, m:].set(factor)
+            first = first.at[m:, m:].set(factor * tails[0])
             loading = jnp.concatenate([loading, jnp.tile(jnp.eye(p)[0], (rows, 1))], 1)
-            advance = jnp.concatenate([advance, jnp.ones((rows, p))], 1)
-        return Space(moving, loads, loading, first, jnp.asarray(0.0 if p else 1.0), advance if self.irregular else None)
+            advance = jnp.concatenate([advance, jnp.tile(tails[1:, None], (1, p))], 1)
+        varies = self.irregular or "mixing" in theta
+        return Space(moving, loads, loading, first, jnp.asarray(0.0 if p else 1.0), advance if varies else None)
 
     def _slab(self, sums: SeriesSums, theta: Mapping[str, Array]) -> tuple[Array, Array]:
         if self.slab_sd is None:

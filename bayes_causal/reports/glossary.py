@@ -193,6 +193,9 @@ OPTIONS = {
     ("regression", "none"): "no control has a coefficient that stays",
     ("regression", "spike_slab"): "each control is in the model or not, with a probability that the data revise",
     ("regression", "ridge"): "every control is in the model, its coefficient pulled towards zero",
+    ("regression", "horseshoe"): "every control is in the model; small coefficients are pulled to almost zero, large ones hardly",
+    ("errors", "student_t"): "errors have heavier tails than normal ones: a date far off says little about the others",
+    ("errors", "gaussian"): "errors are normal",
     ("prior_set", "calibrated"): "priors under which intervals cover null series at their level",
     (
         "prior_set",
@@ -210,6 +213,11 @@ ENGINES = {
         "approximation, weighted by the exact density and resampled; everything else is then drawn exactly. A Pareto k below "
         "0.7 says that the weights can be trusted; the share that is effective says how good the approximation was. Where it is "
         "not good enough, NUTS samples the scales instead, and the path says so."
+    ),
+    "gibbs": (
+        "Parameters are drawn block by block, each block given the others: which controls are in, or the scale of each "
+        "coefficient, from their exact distributions; the few scales by Metropolis steps with levels and coefficients integrated "
+        "out. R-hat and effective sample sizes say whether the chains arrived."
     ),
     "nuts": _NUTS + "Run by NumPyro.",
     "pymc": _NUTS + "Run by PyMC.",

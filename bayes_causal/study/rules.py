@@ -134,6 +134,10 @@ def _model(study: Study, dropped: Set[str]) -> Iterator[str]:
     given = study.model.options
     if "family" in given and "family" in entry.options:
         yield from _family(str(given["family"]), given, study.engine.name)
+    if name == "structural_time_series" and study.engine.name == "collapsed":
+        yield from _integrable(given)
+    if study.engine.name == "gibbs" and "family" in entry.options:
+        yield f"engine 'gibbs' needs a model with blocks of its own, which {name} has not: use auto"
     if given.get("effect") == "group" and not study.data.names_groups:
         yield (
             "model.options.effect is group, and nothing names the groups: give data.group, data.arms or data.exposures, or "
@@ -149,6 +153,13 @@ def _family(family: str, given: Mapping[str, Any], engine: str) -> Iterator[str]
         yield f"model.options: {problem}"
     if engine == "collapsed" and family in FAMILIES and not FAMILIES[family].normal:
         yield f"engine 'collapsed' needs family 'gaussian', and model.options.family is {family}: use auto or nuts"
+
+
+def _integrable(given: Mapping[str, Any]) -> Iterator[str]:
+    """Options of a series that leave more than scales when all that is normal is integrated out."""
+    for option, value in (("regression", "horseshoe"), ("errors", "student_t")):
+        if given.get(option) == value:
+            yield f"engine 'collapsed' integrates out what is normal, and model.options.{option} is {value}: use auto or gibbs"
 
 
 def _choice(entry: Any, option: str, value: Any) -> str | None:

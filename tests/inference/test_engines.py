@@ -14,6 +14,7 @@ from bayes_causal.checks.catalogue import CHECKS, check
 from bayes_causal.data.simulate import simulate_panel
 from bayes_causal.errors import StudyError
 from bayes_causal.estimates import Estimand
+from bayes_causal.inference.blocked_gibbs import BlockedGibbs
 from bayes_causal.inference.catalogue import ENGINES, engine_from
 from bayes_causal.inference.collapsed import Collapsed
 from bayes_causal.inference.estimate import estimate
@@ -133,6 +134,7 @@ def test_engines_by_name() -> None:
     expected = {
         "auto": Auto(**counts),
         "collapsed": Collapsed(**counts),
+        "gibbs": BlockedGibbs(**counts),
         "nuts": NumpyroNuts(**counts),
         "pymc": PymcNuts(sampler="pymc", **counts),
         "nutpie": PymcNuts(sampler="nutpie", **counts),

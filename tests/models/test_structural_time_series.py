@@ -94,7 +94,9 @@ def test_an_effect_parameter_is_refused_with_the_reason(rng: np.random.Generator
             {"ar": 60, "level": "semilocal", "expected_model_size": 0},
             "ar=60 needs more outcomes.*are 45.*expected_model_size",
         ),
-        ({"regression": "horseshoe", "errors": "student_t"}, "horseshoe.*student_t"),
+        ({"regression": "horseshoe", "errors": "student_t", "prior_set": "causalimpact"}, "has normal errors"),
+        ({"regression": "horseshoe", "prior_set": "causalimpact"}, "is spike and slab"),
+        ({"errors": "student_t", "ar": 2}, "one error before at most"),
         ({"level": "local", "prior_set": "r"}, "did you mean .* 'local_level'.*prior_set"),
         ({"seasonal": [{"period": 1}], "ar": -1}, "period: 2 or more.*ar is a number of lags"),
         ({"seasonal": [{"period": 7}, {"period": 7}]}, "twice"),
@@ -107,13 +109,16 @@ def test_options_that_do_not_exist_are_refused_all_at_once(options: dict[str, An
         model(frame(rng), **options)
 
 
-def test_too_many_controls_for_a_sum_over_sub_models_are_refused(rng: np.random.Generator) -> None:
+def test_what_cannot_be_integrated_out_is_swept(rng: np.random.Generator) -> None:
     table = frame(rng).assign(**{f"x{k}": rng.standard_normal(ROWS) for k in range(13)})
     names = [f"x{k}" for k in range(13)]
-    with pytest.raises(ValueError, match="2\\^13 sub-models"):
-        model(table, controls=names)
+    assert model(table, controls=names).prefers_gibbs == "2^13 sub-models are too many to sum over"
+    assert model(table, controls=names[:12]).prefers_gibbs is None
     assert not model(table, controls=names, expected_model_size=13).selection
     assert model(table, controls=names, prior_set="causalimpact", dynamic=True).regression == "none"
+    both = model(table, regression="horseshoe", errors="student_t")
+    assert both.no_collapsed_form is not None and "each coefficient" in both.no_collapsed_form
+    assert bc.Auto().choose(both)[0].name == "gibbs" and "each row" in bc.Auto().choose(both)[1]
     with pytest.raises(ValueError, match=r"needs? controls"):
         model(table, controls=(), dynamic=True)
 
