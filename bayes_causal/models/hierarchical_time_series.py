@@ -6,9 +6,9 @@
     β_i = b + ω_β w_i                                       coefficients of covariates, pooled
     effect_it = S/c_i (Σ_k e_itk τ_k + D_it v_i)            τ as `bayes_causal.models.did_effects` says;  v_i ~ N(0, σ_v)
 
-Effects are alike in units of the outcome, S being the sd of untreated cells around their unit's mean, pooled: an att is an average
-of effects, and pooling on each unit's own scale would shrink towards a mean that is no att. By event time, the walk of τ_e starts
-at onset with τ_0 ~ N(0, S): the jump there is not penalised. D_it counts active treatments, so that effects stop where they do.
+Effects are alike in units of the outcome, S being the sd of untreated cells around their unit's mean, pooled: an att is an
+average of effects, and pooling on each unit's own scale would shrink towards a mean that is no att. By event time, the walk of τ_e
+starts at onset with τ_0 ~ N(0, S): the jump there is not penalised. D_it counts active treatments: effects stop where they do.
 
 Every row is fitted, treated ones with their effect columns. Where a unit would have gone is said by its own past, its covariates
 and what all units say of σ, ρ and q, not by untreated units of the same period: shocks that units have in common are no part of
@@ -326,9 +326,10 @@ class HierarchicalTimeSeries:
         """Overall first, then every breakdown along which effects may differ."""
         grouping = (self.panel.grouping,) if self.panel.dataset.sizes["group"] > 1 else ()
         shape = ("event_time",) if self.effects == "event_time" else ()
-        units = ("unit",) if self.treated.size <= MOST_UNITS else ()
+        units = ("unit",) if 1 < self.treated.size <= MOST_UNITS else ()
         breakdowns = (*shape, *grouping, "cohort", "time", *units)
         extra = (Estimand("att", "realised"), Estimand("cumulative", "mean"), Estimand("relative", "mean"))
+        extra += tuple(Estimand("att", "realised", b) for b in units)  # each unit on its own
         return (self.headline, *extra, *(Estimand("att", "mean", b) for b in breakdowns))
 
     def assumptions(self) -> tuple[Assumption, ...]:
@@ -365,13 +366,13 @@ class HierarchicalTimeSeries:
         -------
         labels, identified : (B,) arrays
         """
-        effects = self.structure.pair_columns.any(0)
+        effects = np.asarray(self.structure.pair_columns.any(0))
         weights, labels, _ = contraction(self.panel, self.structure, by, leads=False)
         return labels, self._in_data(weights[:, effects], effects)
 
     def leads_identified(self) -> bool:
         """Whether the data alone identify movements before onset."""
-        leads = ~self.structure.pair_columns.any(0)
+        leads = ~np.asarray(self.structure.pair_columns.any(0))
         return bool(leads.any() and self._in_data(np.eye(leads.size)[leads], np.ones(leads.size, bool)).all())
 
     cannot_leave_out: ClassVar[str] = ""

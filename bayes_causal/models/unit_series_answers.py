@@ -25,7 +25,6 @@ Named = Mapping[str, np.ndarray]
 USED = ("coefficient", "slope", "beta", "sigma", "rho", "level_ratio")
 NOISE_SEED = 20_150_102
 REALISED = 500
-AT_ONCE = 16
 VALUES = 4_000_000
 
 
@@ -128,6 +127,8 @@ def log_likelihood(model: HierarchicalTimeSeries, sites: Named) -> np.ndarray:
     import jax
     import jax.numpy as jnp
 
+    from bayes_causal.numerics.unit_series import AT_ONCE
+
     form = model.collapsed()
     shared = model.structure.coefficients(sites)
     shared = np.concatenate([shared, sites["beta_mean"]], -1) if "beta_mean" in sites else shared
@@ -152,21 +153,13 @@ def drawn_states(
     import jax
     import jax.numpy as jnp
 
+    from bayes_causal.numerics.unit_series import AT_ONCE, draw_levels_and_errors
+
     form = model.collapsed()
-    step = max(1, VALUES // (2 * seen.size))
-    size = len(named["sigma"])
+    sums = form.sums._replace(path=form.sums.path[units], own=form.sums.own[units], ratio=form.sums.ratio[units])
+    step, size = max(AT_ONCE, VALUES // (2 * seen.size)), len(named["sigma"])
     with jax.enable_x64(True):
-        sums = form.sums._replace(path=form.sums.path[units], own=form.sums.own[units])
-        sums, bare = jax.tree.map(jnp.asarray, sums), form.bare()
-        ratio, rows = jnp.asarray(model.design.ratio[units])[:, None], jnp.asarray(seen)
-
-        def one(theta: Any, tau: Any, slope: Any, beta: Any, key: Any) -> Any:
-            columns = sums.columns[sums.path]
-            mean = ratio * (columns[..., :-1] @ tau + columns[..., -1] * slope[:, None])
-            mean = mean + jnp.sum(sums.own[..., :-1] * beta[:, None], -1)
-            return bare.states(sums, theta, mean, rows, key)
-
-        each = jax.jit(lambda *x: jax.lax.map(lambda v: one(*v), x, batch_size=AT_ONCE))
+        sums, rows = jax.tree.map(jnp.asarray, sums), jnp.asarray(seen)
         keys = np.asarray(jax.random.split(jax.random.PRNGKey(int(rng.integers(2**31))), size))
         for low in range(0, size, step):
             part = {k: v[low : low + step] for k, v in named.items()}
@@ -174,8 +167,8 @@ def drawn_states(
             slope = np.zeros((len(own["sigma"]), model.design.n_units))
             slope[:, model.treated] = own["slope"]
             theta = {k: own[k] for k in ("sigma", "rho", "level_ratio")}
-            x = (theta, own["coefficient"], slope[:, units], own["beta"][:, units], keys[low : low + step])
-            yield part, np.asarray(each(*jax.tree.map(jnp.asarray, x)))
+            known = jax.tree.map(jnp.asarray, (theta, own["coefficient"], slope[:, units], own["beta"][:, units]))
+            yield part, np.asarray(draw_levels_and_errors(form.first_sd, sums, rows, known, keys[low : low + step]))
 
 
 def regression(model: HierarchicalTimeSeries, named: Named) -> np.ndarray:

@@ -1,12 +1,12 @@
-"""Series of many units with everything but their scales integrated out: levels, errors, what units have alone and what they share.
+"""Series of many units with everything but their scales integrated out: levels, errors, what units have alone, what they share.
 
     y_it = first_i + μ_it + x_it'β_i + a_i (e_it'τ + D_it v_i) + ε_it
     μ_i1 ~ N(0, s),  μ_it = μ_i,t−1 + √q σ η_it;   ε_it = ρ ε_i,t−1 + σ v_it, stationary;   β_i ~ N(b, ω_β),  v_i ~ N(0, σ_v)
 
-Given the scales, a unit's level and errors are a state space whose gains hang on the rows observed alone: units that share rows and
-effect columns (a path) are whitened together. Of the whitened columns V of a unit nothing is needed but products, so that a density
-is one filter for each path and for each unit's own columns, and linear algebra in the q shared coefficients. Those of a unit are
-taken out one unit at a time, W_i being their columns times their sds:
+Given the scales, a unit's level and errors are a state space whose gains hang on the rows observed alone: units that share rows
+and effect columns (a path) are whitened together. Of the whitened columns V of a unit nothing is needed but products, so that a
+density is one filter for each path and for each unit's own columns, and linear algebra in the q shared coefficients. Those of a
+unit are taken out one unit at a time, W_i being their columns times their sds:
 
     M = Σ_i V_i'V_i − V_i'W_i (I + W_i'W_i)⁻¹ W_i'V_i,      log |Ω| gains log |I + W_i'W_i|
 
@@ -26,6 +26,8 @@ from jax.scipy.linalg import solve_triangular
 
 from bayes_causal.numerics.kalman import Space, draw_states, gains, whiten
 from bayes_causal.numerics.linear_gaussian import LOG_2PI, Block, Hyper, scales, sites_of
+
+AT_ONCE = 16
 
 
 class UnitSums(NamedTuple):
@@ -70,6 +72,36 @@ class Products(NamedTuple):
     crossed: Array
     own: Array
     log_f: Array
+
+
+def level_and_error(first_sd: Any, theta: Mapping[str, Array], rows: int) -> Space:
+    """The state space of a unit, in units of σ²."""
+    rho, one = theta["rho"], jnp.ones(())
+    first = jnp.diag(jnp.stack([first_sd / theta["sigma"], 1 / jnp.sqrt(1 - rho**2)]))
+    noise, transition = jnp.diag(jnp.stack([theta["level_ratio"], one])), jnp.diag(jnp.stack([one, rho]))
+    return Space(transition, noise, jnp.ones((rows, 2)), first, jnp.zeros(()), None)
+
+
+@jax.jit
+def draw_levels_and_errors(first_sd: Any, sums: UnitSums, seen: Array, known: Any, keys: Array) -> Array:
+    """(S, U, T, 2) draws of each unit's level and error given the (U, T) rows seen and everything else.
+
+    Parameters
+    ----------
+    known : θ (mapping of (S,)), τ (S, K), v (S, U) and β (S, U, C)
+    keys : (S, key)
+    """
+
+    def one(given: Any) -> Array:
+        (theta, tau, slope, beta), key = given
+        columns = sums.columns[sums.path]
+        mean = sums.ratio[:, None] * (columns[..., :-1] @ tau + columns[..., -1] * slope[:, None])
+        mean = mean + jnp.sum(sums.own[..., :-1] * beta[:, None], -1)
+        y = jnp.where(seen, (sums.own[..., -1] - mean) / theta["sigma"], 0.0)
+        space, own_keys = level_and_error(first_sd, theta, seen.shape[1]), jax.random.split(key, seen.shape[0])
+        return theta["sigma"] * jax.vmap(draw_states, (None, 0, 0, 0))(space, y, seen, own_keys)
+
+    return jax.lax.map(one, (known, keys), batch_size=AT_ONCE)
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,22 +193,6 @@ class UnitSeries:
         log_det = log_f + 2 * n * jnp.log(sigma) + 2 * jnp.sum(jnp.log(jnp.diagonal(chol, axis1=1, axis2=2)), 1)
         return -0.5 * (log_det + jnp.sum((v / sigma) ** 2, 1) - jnp.sum(w**2, 1) + n * LOG_2PI)
 
-    def states(
-        self, sums: UnitSums, theta: Mapping[str, Array], mean: Array, seen: Array, key: Array
-    ) -> Array:
-        """(U, T, 2) one draw of level and error given the (U, T) rows seen, the (U, T) rest of the right-hand side known."""
-        space = self.space(theta, seen.shape[1])
-        y = jnp.where(seen, (sums.own[..., -1] - mean) / theta["sigma"], 0.0)
-        keys = jax.random.split(key, seen.shape[0])
-        return theta["sigma"] * jax.vmap(draw_states, (None, 0, 0, 0))(space, y, seen, keys)
-
-    def space(self, theta: Mapping[str, Array], rows: int) -> Space:
-        """Level and error of a unit, in units of σ²."""
-        rho, one = theta["rho"], jnp.ones(())
-        first = jnp.diag(jnp.stack([self.first_sd / theta["sigma"], 1 / jnp.sqrt(1 - rho**2)]))
-        noise, transition = jnp.diag(jnp.stack([theta["level_ratio"], one])), jnp.diag(jnp.stack([one, rho]))
-        return Space(transition, noise, jnp.ones((rows, 2)), first, jnp.zeros(()), None)
-
     def _unit_sd(self, theta: Mapping[str, Array]) -> Array:
         """(r,) sds of what units have alone."""
         return jnp.stack([*(theta["sigma_beta"] for _ in range(self.covariates)), theta["sigma_slope"]])
@@ -188,7 +204,7 @@ class UnitSeries:
 
     def _filtered(self, sums: UnitSums, theta: Mapping[str, Array]) -> tuple[Array, Array, Array]:
         """(P, T, K + 1) whitened columns of the paths, (U, T, C + 1) of the units, and (U,) Σ log F."""
-        space = self.space(theta, sums.observed.shape[1])
+        space = level_and_error(self.first_sd, theta, sums.observed.shape[1])
         gain, f = jax.vmap(gains, (None, 0))(space, sums.observed)
         run = jax.vmap(whiten, (None, 0, 0, 0, 0))
         e = run(space, gain, f, sums.observed, sums.columns)

@@ -34,7 +34,13 @@ CASES: dict[str, dict[str, Any]] = {
 
 
 def panel(
-    rng: np.random.Generator, *, groups: int = 1, ends: bool = False, covariates: int = 0, missing: bool = False, lift: float = 1.0
+    rng: np.random.Generator,
+    *,
+    groups: int = 1,
+    ends: bool = False,
+    covariates: int = 0,
+    missing: bool = False,
+    lift: float = 1.0,
 ) -> bc.Panel:
     """Six units of different levels and scales, two never treated, the others from period 5, 7, 7 and 9 on."""
     unit, time = (v.ravel() for v in np.indices((UNITS, PERIODS)))
