@@ -6,7 +6,7 @@ S draws, N rows, U units, V of them ever treated, T rows of the padded grid, K e
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
