@@ -8,7 +8,7 @@
 
 Effects are alike in units of the outcome, S being the sd of untreated cells around their unit's mean, pooled: an att is an
 average of effects, and pooling on each unit's own scale would shrink towards a mean that is no att. By event time, the walk of
-τ_e starts at onset with τ_0 ~ N(0, S): the jump there is not penalised. D_it counts active treatments: effects stop where they do.
+τ_e starts at onset with τ_0 ~ N(0, S): the jump there is not penalised. D_it counts active treatments; effects stop with them.
 
 Every row is fitted, treated ones with their effect columns. Where a unit would have gone is said by its own past, its covariates
 and what all units say of σ, ρ and q, not by untreated units of the same period: shocks that units have in common are no part of
