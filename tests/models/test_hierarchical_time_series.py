@@ -207,6 +207,12 @@ def shapes_of(built: HierarchicalTimeSeries) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
+def anywhere(built: HierarchicalTimeSeries, rng: np.random.Generator, draws: int) -> xr.Dataset:
+    """Reported quantities of sites anywhere in their support."""
+    shapes = {k: (1, draws, *shape) for k, shape in shapes_of(built).items()}
+    return dataset(built, built.natural(inside(shapes, rng)), ("chain", "draw"))
+
+
 def test_what_is_drawn_of_rows_is_the_dense_normal_too(rng: np.random.Generator) -> None:
     """500 draws at one set of parameters: the realised att, from untreated cells alone, and every level, given all cells.
 
@@ -270,8 +276,11 @@ def test_a_unit_alone_with_free_effects_is_a_structural_time_series(rng: np.rand
     y[[5, 26]] = np.nan
     table = pd.DataFrame({"unit": "a", "t": np.arange(rows), "y": y, "on": (np.arange(rows) >= onset).astype(int)})
     series = bc.TimeSeries.from_frame(table, time="t", outcome="y", intervention=onset)
-    alone = bc.Panel.from_frame(table, unit="unit", time="t", outcome="y", treatment="on")
-    flat = Priors(tau=1e5, step=1e5)
+    both = bc.Panel.from_frame(
+        pd.concat([table, table.assign(unit="b", y=table["t"] % 3)]), unit="unit", time="t", outcome="y", treatment="on"
+    )
+    alone = both.select(units=["a"])
+    flat = Priors(tau=1e4, step=1e4)
     one = bc.StructuralTimeSeries(series).collapsed()
     differences = []
     for priors in (flat, Priors()):
@@ -290,7 +299,7 @@ def test_a_unit_alone_with_free_effects_is_a_structural_time_series(rng: np.rand
 def test_answers_are_averages_of_one_effect(rng: np.random.Generator) -> None:
     """The att is the mean over treated cells of its breakdowns, and the parameter and the sum agree with it."""
     built = model(rng, "event time, ends, groups, covariate")
-    draws, cells = posterior(built, draws=20), (built.panel.treated & built.panel.observed).sum()
+    draws, cells = anywhere(built, rng, 20), (built.panel.treated & built.panel.observed).sum()
     att = built.effect(draws, Estimand()).values
     assert np.allclose(att, draws["att"].values)
     assert np.allclose(built.effect(draws, Estimand("cumulative")).values, att * cells)
@@ -301,7 +310,8 @@ def test_answers_are_averages_of_one_effect(rng: np.random.Generator) -> None:
     by_time = built.effect(draws, Estimand("att", "mean", "time"))
     assert np.allclose(by_time.values @ treated.sum(0)[treated.any(0)] / cells, att)
     since = built.effect(draws, Estimand("att", "mean", "event_time"))
-    counts = np.bincount(panel.event_time[treated].max(1).astype(int).clip(max=5))
+    active = panel.dataset["treatment"].values & panel.observed[..., None]
+    counts = np.bincount(panel.event_time[active].astype(int).clip(max=5))
     assert np.allclose(since.values @ counts / cells, att)
     observed = panel.dataset["outcome"].values[treated].mean()
     assert np.allclose(built.effect(draws, Estimand("relative")).values, att / (observed - att))
