@@ -72,6 +72,7 @@ CHECKS: dict[str, CheckEntry] = {
             panels("influence") | series("series_controls"),
             "does the answer hang on one group, cohort, unit or control?",
         ),
+        CheckEntry("common_shocks", panels("common_shocks"), "did units move together without the treatment?"),
         CheckEntry("twfe_weights", panels("design"), "how does a two-way fixed effects regression weigh effects?"),
         CheckEntry("overlap", panels("design"), "how far do treatments overlap?"),
         CheckEntry("few_clusters", panels("design"), "are there enough clusters for the frequentist rows?"),

@@ -298,6 +298,12 @@ class HierarchicalTimeSeries:
         """
         return unit_series_answers.levels(self, posterior, draws)
 
+    def innovations(self, posterior: xr.Dataset) -> xr.DataArray:
+        """(unit, time) errors of forecasting each outcome from those before it, over their sds, at posterior means; NaN where
+        there is no outcome. Standard normal, and independent between units, where the model is right.
+        """
+        return unit_series_answers.innovations(self, posterior)
+
     def simulate(self, sites: Mapping[str, np.ndarray], rng: np.random.Generator) -> np.ndarray:
         """(S, N) outcomes in natural units: levels of the sites, or drawn given the data where these have none; new errors."""
         return unit_series_answers.simulate(self, sites, rng)
@@ -329,8 +335,8 @@ class HierarchicalTimeSeries:
         units = ("unit",) if 1 < self.treated.size <= MOST_UNITS else ()
         breakdowns = (*shape, *grouping, "cohort", "time", *units)
         extra = (Estimand("att", "realised"), Estimand("cumulative", "mean"), Estimand("relative", "mean"))
-        extra += tuple(Estimand("att", "realised", b) for b in units)  # each unit on its own
-        return (self.headline, *extra, *(Estimand("att", "mean", b) for b in breakdowns))
+        alone = (Estimand("att", "realised", b) for b in units)
+        return (self.headline, *extra, *(Estimand("att", "mean", b) for b in breakdowns), *alone)
 
     def assumptions(self) -> tuple[Assumption, ...]:
         """What must be true for the att to be causal."""
@@ -348,7 +354,7 @@ class HierarchicalTimeSeries:
         noise = "On the scale of its untreated outcomes every unit's noise, persistence and drift are the same."
         return (
             Assumption("stable course", course, ("placebo_time", "prior_sensitivity")),
-            Assumption("no common shock", common, ("placebo_time", "pretrend")),
+            Assumption("no common shock", common, ("common_shocks", "placebo_time", "pretrend")),
             Assumption("no anticipation", ahead, ("pretrend",)),
             Assumption("no interference", alone, ()),
             Assumption("effect structure", shape, ("leave_one_out", "posterior_predictive")),

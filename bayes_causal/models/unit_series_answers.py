@@ -122,6 +122,27 @@ def simulate(model: HierarchicalTimeSeries, sites: Named, rng: np.random.Generat
     return d.first[d.unit] + d.scale[d.unit] * (found + effects + regression(model, named) + errors)
 
 
+def innovations(model: HierarchicalTimeSeries, posterior: xr.Dataset) -> xr.DataArray:
+    """One-step errors at posterior means; see `HierarchicalTimeSeries.innovations`."""
+    import jax
+
+    from bayes_causal.numerics import unit_series
+
+    d, form = model.design, model.collapsed()
+    means = {k: v.mean(0, keepdims=True) for k, v in flat(posterior).items()}
+    named = {k: v[0] for k, v in on_own_scale(model, means).items()}
+    slope = np.zeros(d.n_units)
+    slope[model.treated] = named["slope"]
+    own = np.column_stack([named["beta"], slope])
+    with jax.enable_x64(True):
+        theta = {k: named[k] for k in ("sigma", "rho", "level_ratio")}
+        found = np.asarray(unit_series.innovations(form.first_sd, form.sums, theta, named["coefficient"], own))
+    value = np.full(model.panel.observed.shape, np.nan)
+    value[model.panel.observed] = found[d.unit, d.position]
+    coords = {k: model.panel.dataset[k].values for k in ("unit", "time")}
+    return xr.DataArray(value, coords, ("unit", "time"), name="innovation")
+
+
 def log_likelihood(model: HierarchicalTimeSeries, sites: Named) -> np.ndarray:
     """(S, U) log density of each unit's standardised rows given θ, τ and b."""
     import jax

@@ -82,6 +82,25 @@ def level_and_error(first_sd: Any, theta: Mapping[str, Array], rows: int) -> Spa
     return Space(transition, noise, jnp.ones((rows, 2)), first, jnp.zeros(()), None)
 
 
+def filtered(first_sd: Any, sums: UnitSums, theta: Mapping[str, Array]) -> tuple[Array, Array, Array]:
+    """(P, T, K + 1) whitened columns of the paths, (U, T, C + 1) of the units, and (U,) Σ log F, in units of σ²."""
+    space = level_and_error(first_sd, theta, sums.observed.shape[1])
+    gain, f = jax.vmap(gains, (None, 0))(space, sums.observed)
+    run = jax.vmap(whiten, (None, 0, 0, 0, 0))
+    e = run(space, gain, f, sums.observed, sums.columns)
+    own = run(space, gain[sums.path], f[sums.path], sums.observed[sums.path], sums.own)
+    return e, own, jnp.sum(sums.observed * jnp.log(f), 1)[sums.path]
+
+
+@jax.jit
+def innovations(first_sd: Any, sums: UnitSums, theta: Mapping[str, Array], tau: Array, own: Array) -> Array:
+    """(U, T) one-step errors over their sds, 0 on rows not observed, given (K,) τ and (U, C + 1) coefficients [β_i, v_i]."""
+    e, columns, _ = filtered(first_sd, sums, theta)
+    each = e[sums.path]
+    effects = sums.ratio[:, None] * (each[..., :-1] @ tau + each[..., -1] * own[:, -1:])
+    return (columns[..., -1] - jnp.sum(columns[..., :-1] * own[:, None, :-1], -1) - effects) / theta["sigma"]
+
+
 @jax.jit
 def draw_levels_and_errors(first_sd: Any, sums: UnitSums, seen: Array, known: Any, keys: Array) -> Array:
     """(S, U, T, 2) draws of each unit's level and error given the (U, T) rows seen and everything else.
@@ -180,7 +199,8 @@ class UnitSeries:
 
     def log_likelihood(self, sums: UnitSums, theta: Mapping[str, Array], shared: Array) -> Array:
         """(U,) log density of each unit's rows given θ and the (K + C,) shared coefficients, its own ones integrated out."""
-        each, own, log_f = self._whitened(sums, theta)
+        e, own, log_f = filtered(self.first_sd, sums, theta)
+        each = e[sums.path]
         k = each.shape[-1] - 1
         v = own[..., -1] - own[..., :-1] @ shared[k:] - sums.ratio[:, None] * (each[..., :k] @ shared[:k])
         columns = jnp.concatenate([own[..., :-1], sums.ratio[:, None, None] * each[..., k:]], -1)
@@ -197,22 +217,8 @@ class UnitSeries:
         """(r,) sds of what units have alone."""
         return jnp.stack([*(theta["sigma_beta"] for _ in range(self.covariates)), theta["sigma_slope"]])
 
-    def _whitened(self, sums: UnitSums, theta: Mapping[str, Array]) -> tuple[Array, Array, Array]:
-        """(U, T, K + 1) columns of each unit's path and (U, T, C + 1) its own, whitened, and (U,) Σ log F."""
-        e, own, log_f = self._filtered(sums, theta)
-        return e[sums.path], own, log_f
-
-    def _filtered(self, sums: UnitSums, theta: Mapping[str, Array]) -> tuple[Array, Array, Array]:
-        """(P, T, K + 1) whitened columns of the paths, (U, T, C + 1) of the units, and (U,) Σ log F."""
-        space = level_and_error(self.first_sd, theta, sums.observed.shape[1])
-        gain, f = jax.vmap(gains, (None, 0))(space, sums.observed)
-        run = jax.vmap(whiten, (None, 0, 0, 0, 0))
-        e = run(space, gain, f, sums.observed, sums.columns)
-        own = run(space, gain[sums.path], f[sums.path], sums.observed[sums.path], sums.own)
-        return e, own, jnp.sum(sums.observed * jnp.log(f), 1)[sums.path]
-
     def _products(self, sums: UnitSums, theta: Mapping[str, Array]) -> Products:
-        e, own, log_f = self._filtered(sums, theta)
+        e, own, log_f = filtered(self.first_sd, sums, theta)
         k, c, a, sigma2 = e.shape[-1] - 1, self.covariates, sums.ratio[:, None, None], theta["sigma"] ** 2
         ee = jnp.einsum("ptk,ptl->pkl", e, e)
         eo = a * jnp.einsum("utk,utc->ukc", e[sums.path], own)
