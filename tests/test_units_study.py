@@ -32,7 +32,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "kind": "panel",
     }
     model = {"name": "hierarchical_time_series", "options": {"window": [0, 3]}}
-    study: dict[str, Any] = {"name": "shops", "data": data, "model": model, "engine": {"draws": 200}, "baselines": ["twfe"]}
+    study: dict[str, Any] = {"name": "shops", "data": data, "model": model, "engine": {"draws": 500}, "baselines": ["twfe"]}
     return bc.run_study(study | {"checks": ["mde"]}, out=where / "run", quiet=True)
 
 

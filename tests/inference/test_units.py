@@ -66,6 +66,7 @@ def fresh_programs() -> Iterator[None]:
     programs.forget()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("fresh_programs")
 def test_a_wrong_density_is_caught(small: HierarchicalTimeSeries, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Levels whose sd is taken for the variance."""
