@@ -23,6 +23,7 @@ from .inference.pymc_nuts import PymcNuts as PymcNuts
 from .inference.tree import load_tree as load_tree
 from .inference.tree import save_tree as save_tree
 from .models.hierarchical_did import HierarchicalDiD as HierarchicalDiD
+from .models.hierarchical_time_series import HierarchicalTimeSeries as HierarchicalTimeSeries
 from .models.structural_time_series import StructuralTimeSeries as StructuralTimeSeries
 from .study.run import run_study as run_study
 from .study.schema import Study as Study

@@ -81,7 +81,10 @@ def test_the_valid_study_is_valid() -> None:
         ({"data__oucome": "y"}, "'data.oucome' is not a key of a study (did you mean 'outcome'"),
         ({"model__option": {}}, "(did you mean 'options'?)"),
         ({"engine__chain": 2}, "(did you mean 'chains'?)"),
-        ({"model__name": "hierarchical_dit"}, "model 'hierarchical_dit' does not exist (did you mean 'hierarchical_did'?)"),
+        (
+            {"model__name": "hierarchical_dit"},
+            "model 'hierarchical_dit' does not exist (did you mean 'hierarchical_did' or 'hierarchical_time_series'?)",
+        ),
         ({"model__name": "synthetic_control"}, "model 'synthetic_control' is not available yet"),
         ({"model__options__error": "ar1"}, "model option 'error' does not exist in hierarchical_did (did you mean 'errors'?)"),
         ({"model__options__errors": "ar2"}, "model.options.errors cannot be 'ar2' (did you mean 'ar1'"),

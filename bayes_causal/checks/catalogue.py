@@ -67,7 +67,12 @@ CHECKS: dict[str, CheckEntry] = {
             "does a treatment too early have an effect?",
         ),
         CheckEntry("selection", panels("before_onset"), "were units chosen on their past?"),
-        CheckEntry("leave_one_out", panels("influence"), "does the answer hang on one group, cohort or unit?"),
+        CheckEntry(
+            "leave_one_out",
+            panels("influence") | series("series_controls"),
+            "does the answer hang on one group, cohort, unit or control?",
+        ),
+        CheckEntry("common_shocks", panels("common_shocks"), "did units move together without the treatment?"),
         CheckEntry("twfe_weights", panels("design"), "how does a two-way fixed effects regression weigh effects?"),
         CheckEntry("overlap", panels("design"), "how far do treatments overlap?"),
         CheckEntry("few_clusters", panels("design"), "are there enough clusters for the frequentist rows?"),
@@ -75,7 +80,6 @@ CHECKS: dict[str, CheckEntry] = {
         CheckEntry("false_alarms", series("placebo_dates"), "how often are there effects where there is none?"),
         CheckEntry("out_of_sample", series("placebo_dates"), "how well does it forecast dates it has not seen?"),
         CheckEntry("control_drift", series("series_controls"), "did the controls move at the intervention?"),
-        CheckEntry("leave_one_out", series("series_controls"), "does the answer hang on one control?"),
         CheckEntry("placebo_outcome", series("placebo_outcomes"), "does the same model find effects where there can be none?"),
         CheckEntry("mde", any_kind("design") | series("power"), "how large must an effect be to show?"),
     )

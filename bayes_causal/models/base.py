@@ -392,6 +392,15 @@ class LeavesOut(PanelModel, Protocol):
 
 
 @runtime_checkable
+class OwnCourses(PanelModel, Protocol):
+    """A model of a panel in which every unit has a course of its own, and nothing moves units together."""
+
+    def innovations(self, posterior: xr.Dataset) -> xr.DataArray:
+        """(unit, time) one-step errors over their sds at posterior means, NaN where there is no outcome."""
+        ...
+
+
+@runtime_checkable
 class SeriesModel(Model, Collapsible, Natural, Protocol):
     """A model of a `TimeSeries` that can be fitted again on changed data."""
 

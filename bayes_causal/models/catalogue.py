@@ -13,7 +13,15 @@ NOT_OPTIONS = ("self", "panel", "series", "data", "priors")
 
 @dataclass(frozen=True)
 class ModelEntry:
-    """One model: where it lives, what data it takes, what it is for, what it takes for granted and answers, in a line each."""
+    """One model: where it lives, what data it takes, what it is for, what it takes for granted and answers, in a line each.
+
+    Parameters
+    ----------
+    label : its name for people
+    handbook : the row of the handbook's table of tests that it is a case of
+    weighs : how its headline weighs cells, after "This model"
+    equations, symbols : lines, and (symbol, meaning) pairs, as a report shows them
+    """
 
     name: str
     module: str
@@ -24,6 +32,11 @@ class ModelEntry:
     assumes: str
     estimands: tuple[str, ...]
     by: tuple[str, ...] = ()
+    label: str = ""
+    handbook: str = ""
+    weighs: str = ""
+    equations: tuple[str, ...] = ()
+    symbols: tuple[tuple[str, str], ...] = ()
 
     def load(self) -> Any:
         """The model's class."""
@@ -61,6 +74,56 @@ MODELS: dict[str, ModelEntry] = {
             "parallel trends given covariates; no anticipation; no interference between units; selection on levels only",
             ("att", "cumulative", "relative"),
             ("group", "arm", "event_time", "cohort", "time", "unit"),
+            label="Hierarchical Bayesian DiD",
+            handbook="difference-in-differences",
+            weighs=(
+                "weights every treated cell equally; the prior pulls groups towards each other and, weakly, effects towards zero"
+            ),
+            equations=(
+                "y_it = α_i + γ_t + x_it′β + effect_it + ε_it",
+                "ε_it = ρ ε_i,t−1 + v_it,   v_it ~ N(0, σ²)",
+            ),
+            symbols=(
+                (
+                    "α_i",
+                    "level of unit i: a common level, terms in the unit's own means (correlated random effects), a random rest",
+                ),
+                ("γ_t", "period effects, as good as fixed unless a random walk is asked for"),
+                ("effect_it", "zero on untreated cells; on treated cells what the option “effect” says"),
+                ("ρ, σ", "persistence and size of the errors; ρ is 0 with iid errors"),
+            ),
+        ),
+        ModelEntry(
+            "hierarchical_time_series",
+            "bayes_causal.models.hierarchical_time_series",
+            "HierarchicalTimeSeries",
+            "panel",
+            "hierarchical time series: units with courses of their own, staggered dates, one effect shape, sizes pooled",
+            "an interrupted time series in many units",
+            "each unit goes on as its own past and covariates say; no shock common to many units at their dates; no anticipation",
+            ("att", "cumulative", "relative"),
+            ("group", "arm", "event_time", "cohort", "time", "unit"),
+            label="Hierarchical time series",
+            handbook="CausalImpact",
+            weighs=(
+                "weights every treated cell equally; each unit is compared with its own course, and the prior pulls sizes of "
+                "units towards each other, neighbouring event times too, and, weakly, effects towards zero"
+            ),
+            equations=(
+                "y_it = μ_it + x_it′β_i + effect_it + ε_it   in units of c_i",
+                "μ_it = μ_i,t−1 + η_it,   ε_it = ρ ε_i,t−1 + v_it",
+                "effect_it = (shape of the event time + v_i) while treated,   v_i ~ N(0, σ_v²)",
+            ),
+            symbols=(
+                ("c_i", "spread of unit i's untreated outcomes: noise, persistence and drift are common on that scale"),
+                ("μ_it", "the level of unit i, which wanders on its own"),
+                ("x_it, β_i", "covariates, and coefficients that resemble each other between units"),
+                (
+                    "shape, v_i",
+                    "one path over periods since onset, in units of the outcome, and how far unit i lies above it",
+                ),
+                ("ρ, v_it", "persistence of what is left, and its news"),
+            ),
         ),
         ModelEntry(
             "structural_time_series",
@@ -72,6 +135,22 @@ MODELS: dict[str, ModelEntry] = {
             "a stable relation to the controls; controls the intervention leaves alone; no other event at its date",
             ("att", "cumulative", "relative"),
             ("time",),
+            label="Structural time series",
+            handbook="CausalImpact",
+            weighs=(
+                "counts every observed date of the post-period equally; the expectation carries the level, the seasons and the "
+                "controls forward, and its interval grows with the horizon as the level did before"
+            ),
+            equations=(
+                "y_t = μ_t + s_t + x_t′β + ε_t   before the intervention; after it, the same without the outcome",
+                "μ_t = μ_t−1 + η_t,   ε_t = φ_1 ε_t−1 + … + φ_p ε_t−p + v_t",
+            ),
+            symbols=(
+                ("μ_t", "the level, which wanders; with a slope of its own under local_linear_trend and semilocal"),
+                ("s_t", "the seasons, if any, which change slowly"),
+                ("x_t", "the controls; β is exactly zero for those that the data do not ask for (spike and slab)"),
+                ("φ, v_t", "how what is left depends on the p dates before (one: φ is ρ; none under R's priors), and its news"),
+            ),
         ),
     )
 }

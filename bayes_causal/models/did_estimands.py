@@ -10,6 +10,7 @@ from scipy import sparse
 
 from bayes_causal.data.panel import Panel
 from bayes_causal.errors import EstimandError
+from bayes_causal.estimates import Estimand
 from bayes_causal.models.did_effects import EffectStructure
 
 BREAKDOWNS = ("group", "arm", "event_time", "cohort", "time", "unit")
@@ -104,6 +105,31 @@ def weights_without(panel: Panel, structure: EffectStructure, units: np.ndarray)
     cells = (panel.observed & panel.treated).sum(1)
     kept = (~units).astype(float)
     return np.asarray(kept @ (of_pair @ structure.pair_columns) / (kept @ cells)[:, None])
+
+
+def told(
+    draws: np.ndarray,
+    posterior: xr.Dataset,
+    estimand: Estimand,
+    panel: Panel,
+    labels: np.ndarray,
+    cells: np.ndarray,
+    untreated: np.ndarray | None = None,
+) -> xr.DataArray:
+    """Mean effects (S, B), or (chain, draw, B), as the estimand asks for them: summed, or relative to the counterfactual.
+
+    `untreated`, of the same shape, is the mean counterfactual outcome; left out, it is the observed mean less the effect.
+    """
+    draws = draws.reshape(posterior.sizes["chain"], posterior.sizes["draw"], -1)
+    if estimand.name == "cumulative":
+        draws = draws * cells
+    elif estimand.name == "relative":
+        without = treated_mean(panel, estimand.by, labels) - draws if untreated is None else untreated.reshape(draws.shape)
+        draws = draws / without
+    sample = {d: posterior[d] for d in ("chain", "draw")}
+    if estimand.by is None:
+        return xr.DataArray(draws[..., 0], sample, ("chain", "draw"), name=estimand.name)
+    return xr.DataArray(draws, sample | {estimand.by: labels}, ("chain", "draw", estimand.by), name=estimand.name)
 
 
 def treated_mean(panel: Panel, by: str | None, labels: np.ndarray) -> np.ndarray:

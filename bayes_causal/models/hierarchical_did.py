@@ -34,7 +34,7 @@ from bayes_causal.estimates import Estimand
 from bayes_causal.models import did_answers, did_predictive, did_response, did_sampling
 from bayes_causal.models.base import Assumption
 from bayes_causal.models.did_effects import STRUCTURES, ConstantEffect, EffectStructure
-from bayes_causal.models.did_estimands import contraction, panel_summary, treated_mean, weights_without
+from bayes_causal.models.did_estimands import contraction, panel_summary, told, weights_without
 from bayes_causal.models.did_families import FAMILIES, Family, impossible
 from bayes_causal.models.did_predictor import Predictor
 from bayes_causal.models.did_priors import Priors
@@ -374,22 +374,13 @@ class HierarchicalDiD:
             )
         plain = estimand.name == "att" and estimand.scale == "mean"
         _, labels, cells = contraction(self.panel.paths, self.structure, estimand.by, leads=plain)
+        untreated: np.ndarray | None = None
         if estimand.scale == "realised":
             posterior, draws = did_answers.realised(self, posterior, estimand.by)
         else:
             named = did_predictive.flat(posterior, did_answers.used(self))
             draws, untreated = did_answers.mean_effect(self, named, estimand.by, leads=plain)
-            draws = draws.reshape(posterior.sizes["chain"], posterior.sizes["draw"], -1)
-        if estimand.name == "cumulative":
-            draws = draws * cells
-        elif estimand.name == "relative" and estimand.scale == "mean" and untreated is not None:
-            draws = draws / untreated.reshape(draws.shape)
-        elif estimand.name == "relative":
-            draws = draws / (treated_mean(self.panel.paths, estimand.by, labels) - draws)
-        sample = {d: posterior[d] for d in ("chain", "draw")}
-        if estimand.by is None:
-            return xr.DataArray(draws[..., 0], sample, ("chain", "draw"), name=estimand.name)
-        return xr.DataArray(draws, sample | {estimand.by: labels}, ("chain", "draw", estimand.by), name=estimand.name)
+        return told(draws, posterior, estimand, self.panel.paths, labels, cells, untreated)
 
     def simulate(self, sites: Mapping[str, np.ndarray], rng: np.random.Generator) -> np.ndarray:
         """(S, N) outcomes in natural units from flat sites (S, ...): new errors, the units' own intercepts and slopes."""

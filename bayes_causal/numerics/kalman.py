@@ -100,6 +100,37 @@ def onward(space: Space, observed: Array, ahead: Array) -> tuple[Array, Array]:
     return pull, variance
 
 
+def gains(space: Space, observed: Array) -> tuple[Array, Array]:
+    """(T, m) what an innovation moves the states by before they move on, 0 on rows not observed, and (T,) F_t.
+
+    They hang on no data: series observed on the same rows share them, and `whiten` then costs a few numbers a row.
+    """
+
+    def step(cov: Array, row: tuple[Array, ...]) -> tuple[Array, tuple[Array, Array]]:
+        seen, z, *advance = row
+        cov_z, f = _innovation_variance(space, cov, z)
+        gain = cov_z * (seen / f)
+        return _move_cov(space, advance, cov - gain[:, None] * cov_z), (gain, f)
+
+    rows = _rows(space, observed.astype(space.first.dtype), observed)[1:]
+    return jax.lax.scan(step, space.first @ space.first.T, rows, unroll=UNROLL)[1]
+
+
+def whiten(space: Space, gain: Array, f: Array, observed: Array, columns: Array) -> Array:
+    """(T, c) innovations of (T, c) columns over their sds √F_t, 0 on rows not observed."""
+
+    def step(mean: Array, row: tuple[Array, ...]) -> tuple[Array, Array]:
+        x, gain, share, z, *advance = row
+        v = x - sum(z[j] * mean[j] for j in range(mean.shape[0]))
+        return _move(space, advance, mean + gain[:, None] * v), share * v
+
+    share = observed / jnp.sqrt(f)
+    flags = () if space.advance is None else (space.advance,)
+    rows = (columns, gain, share, space.loading, *flags)
+    first = jnp.zeros((space.transition.shape[0], columns.shape[1]), columns.dtype)
+    return jax.lax.scan(step, first, rows, unroll=UNROLL)[1]
+
+
 def draw_states(space: Space, y: Array, observed: Array, key: Array) -> Array:
     """(T, m) one draw of the states given the observed rows of y (T,), rows after the last observed one included.
 

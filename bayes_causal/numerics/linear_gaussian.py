@@ -10,7 +10,7 @@ conditioned, also where a scale in R goes to zero. θ is carried as t with F_pri
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -95,6 +95,32 @@ class Block:
         return self.shape[0] if self.shape else 1
 
 
+def loads(blocks: Sequence[Block]) -> np.ndarray:
+    """(q + 1, n + 1) how the q columns and y load on the n standard normals z of the blocks, scales at one, and on y itself."""
+    q, n = max(b.stop for b in blocks), sum(b.size for b in blocks)
+    load, at = np.zeros((q + 1, n + 1)), 0
+    load[-1, -1] = 1.0
+    for b in blocks:
+        load[b.start : b.stop, at : at + b.size] = b.prior_sd * (np.eye(b.size) if b.loading is None else b.loading)
+        at += b.size
+    return load
+
+
+def scales(blocks: Sequence[Block], theta: Mapping[str, Array]) -> Array:
+    """(n,) what θ multiplies each z by."""
+    one = jnp.ones(())
+    return jnp.concatenate([jnp.broadcast_to(theta[b.scale] if b.scale else one, (b.size,)) for b in blocks])
+
+
+def sites_of(blocks: Sequence[Block], z: Array) -> dict[str, Array]:
+    """The site of each block from its (n,) standard normals."""
+    sites, start = {}, 0
+    for block in blocks:
+        sites[block.site] = block.prior_sd * z[start : start + block.size].reshape(block.shape)
+        start += block.size
+    return sites
+
+
 @dataclass(frozen=True, eq=False)
 class LinearGaussian:
     """What can be integrated out of a model, and how. `linear_gaussian` makes one.
@@ -126,8 +152,7 @@ class LinearGaussian:
 
     def scales(self, theta: Mapping[str, Array]) -> Array:
         """(n,) what θ multiplies each z by."""
-        one = jnp.ones(())
-        return jnp.concatenate([jnp.broadcast_to(theta[b.scale] if b.scale else one, (b.size,)) for b in self.blocks])
+        return scales(self.blocks, theta)
 
     def bare(self) -> LinearGaussian:
         """The form without its data."""
@@ -174,12 +199,7 @@ def linear_gaussian(
 
     Loadings are constant, so they are applied to the sums here, once: a density then only scales rows and columns.
     """
-    q, n = max(b.stop for b in blocks), sum(b.size for b in blocks)
-    load, at = np.zeros((q + 1, n + 1)), 0
-    load[-1, -1] = 1.0
-    for b in blocks:
-        load[b.start : b.stop, at : at + b.size] = b.prior_sd * (np.eye(b.size) if b.loading is None else b.loading)
-        at += b.size
+    load = loads(blocks)
     loaded = sums.loadings @ load if sums.by_unit else load.T @ sums.loadings @ load
     loaded_sums = sums._replace(products=load.T @ sums.products @ load, loadings=loaded)
     return LinearGaussian(hypers, blocks, loaded_sums, gaps, unit_scales)
@@ -240,8 +260,4 @@ def draw_sites(model: LinearGaussian, sums: PanelSums, t: Array, key: Array) -> 
     chol, w, _, _ = _condition(model, sums, theta)
     noise = jax.random.normal(key, w.shape, w.dtype)
     z = solve_triangular(chol, w + noise, lower=True, trans="T")
-    sites, start = dict(theta), 0
-    for block in model.blocks:
-        sites[block.site] = block.prior_sd * z[start : start + block.size].reshape(block.shape)
-        start += block.size
-    return sites
+    return theta | sites_of(model.blocks, z)

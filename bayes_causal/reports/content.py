@@ -92,8 +92,9 @@ class RunContent:
 
     @property
     def grouping(self) -> str:
-        """What treatments are told apart by in the rows: group, or arm."""
-        return "arm" if any("arm" in row["by"] for row in self.rows) else "group"
+        """What effects are told apart by in the rows: arm, group, or unit where the model pools units and there are no groups."""
+        named = {key for row in self.rows for key in row["by"]}
+        return next((key for key in ("arm", "group", "unit") if key in named), "group")
 
     def select(self, *by: str, method: str | None = None) -> list[Mapping[str, Any]]:
         """Rows on the headline's estimand, scale and labels, broken down by exactly these dimensions (none: overall)."""
@@ -106,6 +107,17 @@ class RunContent:
             and all(row["by"].get(k, v) == v for k, v in labels.items())
             and method in (None, row["method"])
         ]
+
+    def unpooled(self) -> list[Mapping[str, Any]]:
+        """Rows by `grouping` without pooling: those of two-way fixed effects; for units, the model's realised effects, each of
+        which sets a unit against its own course.
+        """
+        if self.grouping != "unit":
+            return self.select(self.grouping, method="twfe")
+        own, labels = self.headline, self.headline["by"]
+        rows = [r for r in self.rows if r["method"] == own["method"] and r["estimand"] == own["estimand"]]
+        rows = [r for r in rows if r["scale"] == "realised" != own["scale"] and set(r["by"]) - set(labels) == {"unit"}]
+        return [r for r in rows if all(r["by"].get(k, v) == v for k, v in labels.items())]
 
     def dataset(self, group: str) -> xr.Dataset:
         """One group of the tree; an empty Dataset where it does not exist."""

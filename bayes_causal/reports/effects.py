@@ -5,32 +5,33 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bayes_causal.reports import event_time, glossary, numbers, text
+from bayes_causal.reports import event_time, glossary, numbers, tables, text
 from bayes_causal.reports.content import RunContent
 from bayes_causal.reports.numbers import DASH, number
 from bayes_causal.reports.tables import flat
 
 
 def group_table(content: RunContent) -> dict[str, Any] | None:
-    """Every group: when, how many units, pooled and alone, shrinkage."""
+    """Every group: when, how many units, pooled and alone, shrinkage; of units, the last three."""
     by = content.grouping
     own = content.select(by, method=content.headline["method"])
     if not own:
         return None
     facts = content.dataset("constant_data")
     labels = [str(g) for g in facts["group"].values.tolist()] if "group" in facts.coords else []
-    alone = {str(r["by"][by]): r for r in content.select(by, method="twfe")}
-    moved = {str(r["by"][by]): r["shrinkage"] for r in content.comparison if by in r["by"] and r["shrinkage"] is not None}
-    head = [by.capitalize(), "First", "Last", "Units", "Cells", "Pooled", "Interval", "P(effect > 0)", "On its own", "Shrinkage"]
+    alone = {str(r["by"][by]): r for r in content.unpooled()}
+    moved = {str(r["by"][by]): tables.shrinkage(r, alone.get(str(r["by"][by])), content.headline) for r in own}
+    extent = {"start": "First", "end": "Last", "units": "Units", "cells": "Cells"} if by != "unit" else {}
+    head = [by.capitalize(), *extent.values(), "Pooled", "Interval", "P(effect > 0)", "On its own", "Shrinkage"]
     body = []
     for row in sorted(own, key=lambda r: -(r["value"] if r["value"] is not None else float("inf"))):
         name, places = str(row["by"][by]), numbers.decimals(row["std_error"], row["value"])
         where = labels.index(name) if name in labels else None
         single = alone.get(name, {}).get("value")
-        dates = [_fact(facts, f"group_{k}", where) for k in ("start", "end", "units", "cells")]
+        dates = [_fact(facts, f"group_{k}", where) for k in extent]
         pooled = [number(row["value"], places), text.interval_text(row, places), numbers.probability(row["prob_positive"])]
         body.append([name, *dates, *pooled, number(single, places), number(moved.get(name), 2)])
-    return table(head, body, left=3)
+    return table(head, body, left=3 if extent else 1)
 
 
 def _fact(facts: Any, name: str, where: int | None) -> str:

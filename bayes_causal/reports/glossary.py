@@ -1,14 +1,17 @@
-"""What the names in result rows mean: methods, their weights, the handbook's table of tests, the models' equations."""
+"""What the names in result rows mean: methods, their weights, the handbook's table of tests, options, engines.
+
+Words on a model stand in its catalogue entry; those of models to come stand here until they have one.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-METHODS = {
-    "hierarchical_did": "Hierarchical Bayesian DiD",
+from bayes_causal.models.catalogue import MODELS
+
+METHODS = {name: entry.label for name, entry in MODELS.items()} | {
     "synthetic_control": "Bayesian synthetic control",
-    "structural_time_series": "Structural time series",
     "regime_switching": "Regime switching",
     "twfe": "Two-way fixed effects",
     "event_study": "Event study (two-way)",
@@ -26,10 +29,7 @@ METHODS = {
     "arima": "ARIMA regression",
 }
 
-WEIGHTS = {
-    "hierarchical_did": (
-        "weights every treated cell equally; the prior pulls groups towards each other and, weakly, effects towards zero"
-    ),
+WEIGHTS = {name: entry.weighs for name, entry in MODELS.items()} | {
     "twfe": (
         "weights treated cells by the treatment variation left after unit and period effects; with staggered or switching "
         "treatment some weights can be negative, and then it is not an average of effects when effects differ "
@@ -63,10 +63,6 @@ WEIGHTS = {
         "(doi:10.1257/aer.20190159)"
     ),
     "did_simple": "gives every donor and every period the same weight",
-    "structural_time_series": (
-        "counts every observed date of the post-period equally; the expectation carries the level, the seasons and the controls "
-        "forward, and its interval grows with the horizon as the level did before"
-    ),
     "ols_pre_period": (
         "takes the level to stand still and the relation to the controls to be known from the pre-period; where the level "
         "drifts, its interval is too narrow"
@@ -92,15 +88,13 @@ TESTED = (
     ("uplift", "differential effect per individual", "model-based; uplift > 0"),
 )
 
-TESTED_BY = {
+TESTED_BY = {name: entry.handbook for name, entry in MODELS.items()} | {
     "randomised_experiment": "A/B test",
-    "hierarchical_did": "difference-in-differences",
     "regression_model": "regression",
     "regression_discontinuity": "regression",
     "regime_switching": "regression",
     "propensity_model": "propensity score matching",
     "instrumental_variable": "instrumental variables",
-    "structural_time_series": "CausalImpact",
     "synthetic_control": "CausalImpact",
     "heterogeneous_effects": "uplift",
 }
@@ -115,34 +109,6 @@ TAKEN_ON_TRUST = {
     "propensity score matching": "that units alike in the covariates are alike in everything else that matters",
     "A/B test": "that assignment was random and one unit's treatment leaves the others alone",
     "uplift": "that treatment was as good as random given the covariates",
-}
-
-# Equation lines and what each symbol means, for the models that have them.
-EQUATIONS: dict[str, tuple[tuple[str, ...], tuple[tuple[str, str], ...]]] = {
-    "hierarchical_did": (
-        (
-            "y_it = α_i + γ_t + x_it′β + effect_it + ε_it",
-            "ε_it = ρ ε_i,t−1 + v_it,   v_it ~ N(0, σ²)",
-        ),
-        (
-            ("α_i", "level of unit i: a common level, terms in the unit's own means (correlated random effects), a random rest"),
-            ("γ_t", "period effects, as good as fixed unless a random walk is asked for"),
-            ("effect_it", "zero on untreated cells; on treated cells what the option “effect” says"),
-            ("ρ, σ", "persistence and size of the errors; ρ is 0 with iid errors"),
-        ),
-    ),
-    "structural_time_series": (
-        (
-            "y_t = μ_t + s_t + x_t′β + ε_t   before the intervention; after it, the same without the outcome",
-            "μ_t = μ_t−1 + η_t,   ε_t = φ_1 ε_t−1 + … + φ_p ε_t−p + v_t",
-        ),
-        (
-            ("μ_t", "the level, which wanders; with a slope of its own under local_linear_trend and semilocal"),
-            ("s_t", "the seasons, if any, which change slowly"),
-            ("x_t", "the controls; β is exactly zero for those that the data do not ask for (spike and slab)"),
-            ("φ, v_t", "how what is left depends on the p dates before (one: φ is ρ; none under R's priors), and its news"),
-        ),
-    ),
 }
 
 # The outcome of families that are not normal: its line, and what its symbols mean.
@@ -228,7 +194,8 @@ ENGINES = {
 
 def equations(model: str, options: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[tuple[str, str], ...]]:
     """Lines of a model's equations and what their symbols mean, under its options; empty for models without an entry."""
-    lines, symbols = EQUATIONS.get(model, ((), ()))
+    entry = MODELS.get(model)
+    lines, symbols = (entry.equations, entry.symbols) if entry else ((), ())
     slopes = options.get("unit_slopes") is True
     if slopes and lines:
         lines = (lines[0].replace(" + ε_it", " + v_i D_it + ε_it"), *lines[1:])

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
 from typing import Any
 
 import pytest
 import xarray as xr
 
+from bayes_causal.checks import catalogue
 from bayes_causal.checks.base import Check
 from bayes_causal.checks.catalogue import CHECKS, check
 from bayes_causal.errors import StudyError
@@ -62,6 +64,13 @@ def test_unknown_names_are_all_refused(good: HierarchicalDiD, good_tree: xr.Data
     with pytest.raises(StudyError) as caught:
         check(good, good_tree, ["pre_trend", "mde", "sélection"])
     assert len(caught.value.problems) == 2 and "did you mean 'pretrend'" in str(caught.value)
+
+
+def test_no_entry_hides_another() -> None:
+    """A name twice would leave one kind of data without its check."""
+    names = re.findall(r'CheckEntry\(\s*"(\w+)"', inspect.getsource(catalogue))
+    assert sorted(names) == sorted(CHECKS)
+    assert CHECKS["leave_one_out"].kinds == ("panel", "time_series")
 
 
 @pytest.mark.parametrize("name", CHECKS)

@@ -302,3 +302,13 @@ def test_constant_data_by_loops(make_panel: Callable[..., Panel]) -> None:
         assert table["group_units"].values[g] == len({u for u, _ in cells})
         assert table["group_start"].values[g] == panel.dataset["time"].values[min(t for _, t in cells)]
         assert table["group_end"].values[g] == panel.dataset["time"].values[max(t for _, t in cells)]
+
+
+@pytest.mark.parametrize("effect", ["event_time", "cohort_time"])
+def test_a_window_without_leads_leaves_the_time_before_onset_alone(effect: Any, make_panel: Callable[..., Panel]) -> None:
+    """Every period before onset is the reference: event-time columns count active treatments and nothing else."""
+    panel = make_panel("unbalanced", share=0.6)
+    model = HierarchicalDiD(panel, effect=effect, window=(0, 1), errors="iid")
+    times = [k for k, name in enumerate(model.structure.column_names) if "event time" in name]
+    assert (model.design.effect[:, times].sum(1) == model.design.active).all()
+    assert model.structure.leads().event.size == 0 and (model.design.active == 0).any()

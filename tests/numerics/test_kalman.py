@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from scipy import linalg
 
-from bayes_causal.numerics.kalman import Space, draw_states, gram
+from bayes_causal.numerics.kalman import Space, draw_states, gains, gram, whiten
 
 ROWS = 40
 KINDS = ("level", "level and ar1", "trend", "seasons of three rows", "known start", "wandering coefficient", "semilocal and ar3")
@@ -74,6 +74,22 @@ def test_products_are_those_of_the_dense_normal(kind: str, method: Any, rng: np.
     omega = (loads @ loads.T + float(s.observation) * np.eye(ROWS))[np.ix_(seen, seen)]
     assert np.allclose(found, columns[seen].T @ np.linalg.solve(omega, columns[seen]), rtol=1e-10, atol=1e-10)
     assert float(log_f) == pytest.approx(np.linalg.slogdet(omega)[1], abs=1e-10)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_gains_and_columns_apart_are_the_filter(kind: str, rng: np.random.Generator) -> None:
+    """V'V and Σ log F of `gains` and `whiten` are those of `gram`, rows not observed left out whatever stands in them."""
+
+    def apart(s: Space, columns: jax.Array, seen: jax.Array) -> tuple[jax.Array, jax.Array]:
+        gain, f = gains(s, seen)
+        v = whiten(s, gain, f, seen, columns)
+        return v.T @ v, jnp.sum(seen * jnp.log(f))
+
+    with jax.enable_x64(True):
+        s = space(kind, rng)
+        columns, seen = jnp.asarray(rng.standard_normal((ROWS, 3))), jnp.asarray(rng.random(ROWS) > 0.2)
+        for one, two in zip(jax.jit(apart)(s, columns, seen), jax.jit(gram)(s, columns, seen), strict=True):
+            assert np.allclose(one, two, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("kind", ["level", "trend"])

@@ -65,7 +65,8 @@ class EventTimeEffect:
     def columns(self) -> np.ndarray:
         """(N, E[+G]) counts of treatments at each event time, then active groups."""
         event = self.panel.event_time[self.panel.observed]
-        row, group = np.nonzero(np.isfinite(event) & (event != -1))
+        # In a window without leads every period before onset is the reference.
+        row, group = np.nonzero((event >= 0) | ((event < -1) & (self.n_leads > 0)))
         clipped = np.clip(event[row, group].astype(int), self.bins[0], self.bins[-1])
         columns = np.zeros((event.shape[0], self.bins.size))
         np.add.at(columns, (row, np.searchsorted(self.bins, clipped)), 1.0)
