@@ -9,9 +9,9 @@ is re-fitted to the weighted draws, at most twice; then NUTS on the marginal den
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any, ClassVar
 
@@ -19,12 +19,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from scipy import optimize
 
 from bayes_causal.inference.engine import Draws, refuse_settings
 from bayes_causal.inference.programs import programs
 from bayes_causal.inference.quadrature import NODES, Lines, quadrature
-from bayes_causal.models.base import CollapsedForm, Model, collapses
+from bayes_causal.models.base import Approximated, ApproximateForm, CollapsedForm, Model, Parts, collapses
+from bayes_causal.numerics.modes import Density, find_modes
 from bayes_causal.numerics.t_mixture import TMixture, at_modes, refitted
 
 CHUNK = 256
@@ -32,12 +32,7 @@ PILOT = 4 * CHUNK
 GOOD = 0.6
 MOST_STEPS = 4
 DISTANCES = np.array([0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0])
-STEP = 1e-3
-NEGLIGIBLE = 25.0
 HELD = 2**25
-
-Density = Callable[[np.ndarray], np.ndarray]
-"""(S, n) probits to (S,) log densities."""
 
 
 @dataclass(frozen=True)
@@ -79,19 +74,41 @@ class Collapsed:
         TypeError
             The model has no collapsed form.
         """
-        if not collapses(model):
-            why = getattr(model, "no_collapsed_form", None)
-            raise TypeError(f"{model.name} has no collapsed form{f': {why}' if why else ''}; use engine 'nuts'")
         with jax.enable_x64(True):
-            collapsed = model.collapsed()
-            if len(collapsed.hypers) == 1:
-                return self._on_line(collapsed, seed)
-            sums = jax.tree.map(jnp.asarray, collapsed.sums)
-            t, stats, path, numbers = self._hyperparameters(collapsed, sums, seed)
-            keys = jax.random.split(jax.random.PRNGKey(seed + 2), t.shape[0] * t.shape[1])
-            drawn = in_chunks(partial(programs(collapsed).draw, sums), t.reshape(-1, t.shape[-1]), keys)
-            sites = {k: v.reshape(*t.shape[:2], *v.shape[1:]) for k, v in drawn.items()}
-        return Draws(sites, stats, path, numbers)
+            if collapses(model):
+                parts: Mapping[str, CollapsedForm] = {"": model.collapsed()}
+            elif isinstance(model, Approximated):
+                form = model.approximated()
+                parts = form.parts if isinstance(form, Parts) else {"": form}
+            else:
+                why = getattr(model, "no_collapsed_form", None)
+                raise TypeError(f"{model.name} has no collapsed form{f': {why}' if why else ''}; use engine 'nuts'")
+            found = [self._form(f, seed + 101 * k) for k, f in enumerate(parts.values())]
+        drawn = [d for d in found if isinstance(d, Draws)]
+        if len(drawn) < len(found):
+            return self._everything(model, seed, together(parts, [d if isinstance(d, str) else d.path for d in found]))
+        return side_by_side(dict(zip(parts, drawn, strict=True)))
+
+    def _form(self, form: CollapsedForm, seed: int) -> Draws | str:
+        """Draws of one form; or why its approximation was refused."""
+        if len(form.hypers) == 1 and not isinstance(form, ApproximateForm):
+            return self._on_line(form, seed)
+        sums = jax.tree.map(jnp.asarray, form.sums)
+        found = self._hyperparameters(form, sums, seed)
+        if isinstance(found, str):
+            return found
+        x, stats, path, numbers = found
+        keys = jax.random.split(jax.random.PRNGKey(seed + 2), x.shape[0] * x.shape[1])
+        drawn = in_chunks(partial(programs(form).draw, sums), x.reshape(-1, x.shape[-1]), keys)
+        return Draws({k: v.reshape(*x.shape[:2], *v.shape[1:]) for k, v in drawn.items()}, stats, path, numbers)
+
+    def _everything(self, model: Model, seed: int, refused: str) -> Draws:
+        """NUTS on the full twin, where an approximation was refused."""
+        from bayes_causal.inference.numpyro_nuts import CAREFUL, NumpyroNuts
+
+        full = NumpyroNuts(draws=self.draws, warmup=self.warmup, chains=self.chains, target_accept=CAREFUL)
+        draws = full.sample(model, seed=seed)
+        return replace(draws, path=f"{draws.path}: {refused}")
 
     def _on_line(self, collapsed: CollapsedForm, seed: int) -> Draws:
         """Independent draws where one hyperparameter is left."""
@@ -105,27 +122,35 @@ class Collapsed:
         return Draws(own, {"lp": lines.lp.reshape(shape)}, path, numbers)
 
     def _hyperparameters(
-        self, collapsed: CollapsedForm, sums: Any, seed: int
-    ) -> tuple[np.ndarray, dict[str, np.ndarray], str, dict[str, float]]:
-        """(chain, draw, n) probits of θ, statistics, the path in words, and its numbers."""
+        self, form: CollapsedForm, sums: Any, seed: int
+    ) -> tuple[np.ndarray, dict[str, np.ndarray], str, dict[str, float]] | str:
+        """(chain, draw, n) coordinates of θ, any noise after them, statistics, the path in words, and its numbers.
+
+        In place of all that, why an approximate form was refused.
+        """
         rng = np.random.default_rng(seed)
-        one_call: Density = partial(programs(collapsed).density, sums)
+        compiled, n = programs(form), len(form.hypers)
+        one_call: Density = partial(compiled.density, sums)
         density: Density = partial(in_chunks, one_call)
-        size = f"{collapsed.said(sums)}, {_count(len(collapsed.hypers), 'hyperparameter')}"
-        modes, hessians, heights = find_modes(one_call, len(collapsed.hypers), self.starts, rng)
+        approximate = isinstance(form, ApproximateForm)
+        target: Density | Corrected = density
+        if isinstance(form, ApproximateForm) and compiled.corrections:
+            target = Corrected(density, partial(in_chunks, partial(compiled.corrections, sums)), form.noise)
+        size = f"{form.said(sums)}, {_count(n, 'hyperparameter')}"
+        modes, hessians, heights = find_modes(one_call, n, self.starts, rng)
         proposal = at_modes(modes, shapes(density, modes, hessians, heights), heights)
-        pilot = weigh(density, proposal, PILOT, rng)
+        pilot = weigh(target, proposal, PILOT, rng)
         refits = 0
         if pilot.fraction < GOOD or pilot.k_hat > 0.5:
-            proposal, refits = refitted(pilot.x, pilot.weights, rng), 1
+            proposal, refits = refitted(pilot.x[:, :n], pilot.weights, rng), 1
         while True:
             # Where proposals are poor, a chain takes several Metropolis steps a kept draw.
             steps = next(k for k, least in ((1, 0.6), (2, 0.35), (MOST_STEPS, -1.0)) if pilot.fraction > least or refits == 1)
-            final = weigh(density, proposal, _padded(self.chains * self.draws * steps), rng)
+            final = weigh(target, proposal, _padded(self.chains * self.draws * steps), rng)
             trusted = final.k_hat < min(1 - 1 / np.log10(final.x.shape[0]), 0.7) and final.fraction > self.min_efficiency
             if trusted or refits == 2:
                 break
-            proposal, refits, pilot = refitted(final.x, final.weights, rng), refits + 1, final
+            proposal, refits, pilot = refitted(final.x[:, :n], final.weights, rng), refits + 1, final
         what = f"{size}, {_count(len(modes), 'mode')}"
         proof = (
             f"Pareto k {final.k_hat:.2f}, {final.fraction:.0%} of {len(final.x):,} proposals effective, {_count(refits, 'refit')}"
@@ -134,9 +159,28 @@ class Collapsed:
         if trusted:
             states, accepted = independence_chains(final.log_weight, final.weights, self.chains, self.draws, steps, rng)
             stats = {"lp": final.lp[states], "acceptance_rate": accepted}
-            return final.x[states], stats, f"importance sampling: {what}; {proof}; {accepted.mean():.0%} accepted", numbers
-        t, stats = nuts(lambda z: -collapsed.log_density(sums, z), modes, self, seed)
+            means = "embedded Laplace approximation, importance weights on every draw" if approximate else "importance sampling"
+            return final.x[states], stats, f"{means}: {what}; {proof}; {accepted.mean():.0%} accepted", numbers
+        if approximate:
+            return f"the embedded Laplace approximation was refused ({what}; {proof})"
+        t, stats = nuts(lambda z: -form.log_density(sums, z), modes, self, seed)
         return t, stats, f"NUTS on the marginal density: {what}; importance sampling was refused ({proof})", numbers
+
+
+def together(parts: Iterable[str], paths: Sequence[str]) -> str:
+    """What was done in each of several forms, in words; of one alone, just that."""
+    return "; ".join(f"{k or 'main part'}: {p}" for k, p in zip(parts, paths, strict=True)) if len(paths) > 1 else paths[0]
+
+
+def side_by_side(parts: Mapping[str, Draws]) -> Draws:
+    """Draws of the product of independent posteriors: sites under their prefixes, densities added up."""
+    if list(parts) == [""]:
+        return parts[""]
+    sites = {f"{part}::{k}" if part else k: v for part, d in parts.items() for k, v in d.sites.items()}
+    stats = {f"{part}_{k}" if part else k: v for part, d in parts.items() for k, v in d.stats.items() if k != "lp"}
+    stats["lp"] = np.sum([d.stats["lp"] for d in parts.values()], axis=0)
+    numbers = {f"{part}_{k}" if part else k: v for part, d in parts.items() for k, v in d.numbers.items()}
+    return Draws(sites, stats, together(parts, [d.path for d in parts.values()]), numbers)
 
 
 def on_lines(form: CollapsedForm, sums: Any, size: int, seed: int) -> tuple[Lines, dict[str, np.ndarray]]:
@@ -188,12 +232,31 @@ class Weighted:
         return {"pareto_k": self.k_hat, "efficiency": self.fraction, "importance_ess": self.fraction * len(self.x)}
 
 
-def weigh(density: Density, proposal: TMixture, size: int, rng: np.random.Generator) -> Weighted:
-    """Proposals from a mixture, weighted to the target."""
+@dataclass(frozen=True, eq=False)
+class Corrected:
+    """An approximate density of θ, and how far its draws of the coefficients are off.
+
+    Parameters
+    ----------
+    density : (S, n) to (S,); correction : (S, n) and (S, noise) to (S,); noise : standard normals a draw takes
+    """
+
+    density: Density
+    correction: Callable[[np.ndarray, np.ndarray], np.ndarray]
+    noise: int
+
+
+def weigh(target: Density | Corrected, proposal: TMixture, size: int, rng: np.random.Generator) -> Weighted:
+    """Proposals from a mixture, weighted to the target; θ and noise side by side where it is corrected."""
     x = proposal.draw(size, rng)
-    lp = density(x)
-    log_weight = lp - proposal.log_density(x)
-    return Weighted(x, lp, log_weight, *importance(log_weight))
+    if not isinstance(target, Corrected):
+        lp = target(x)
+        log_weight = lp - proposal.log_density(x)
+        return Weighted(x, lp, log_weight, *importance(log_weight))
+    noise = rng.standard_normal((size, target.noise))
+    lp = target.density(x) + target.correction(x, noise)
+    log_weight = np.where(np.isfinite(lp), lp - proposal.log_density(x), -np.inf)
+    return Weighted(np.hstack([x, noise]), lp - 0.5 * (noise**2).sum(1), log_weight, *importance(log_weight))
 
 
 def shapes(density: Density, modes: np.ndarray, hessians: np.ndarray, heights: np.ndarray) -> np.ndarray:
@@ -235,32 +298,6 @@ def in_chunks(f: Callable[..., Any], *x: Any) -> Any:
     with ThreadPoolExecutor(os.cpu_count()) as cores:
         blocks = [first, *cores.map(block, starts[1:])]
     return jax.tree.map(lambda *b: np.concatenate(b)[:rows], *blocks)
-
-
-def find_modes(density: Density, n: int, starts: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(m, n) distinct modes, (m, n, n) negative Hessians there, and (m,) log densities, the highest first."""
-    # Central differences: the reverse pass of a Cholesky factor costs twenty times as much as 2 n densities side by side.
-    moves = STEP * np.vstack([np.zeros((1, n)), np.eye(n), -np.eye(n)])
-
-    def objective(t: np.ndarray) -> tuple[float, np.ndarray]:
-        values = -np.asarray(density(t + moves))
-        finite = np.isfinite(values).all()
-        return (float(values[0]), (values[1 : n + 1] - values[n + 1 :]) / (2 * STEP)) if finite else (1e300, np.zeros(n))
-
-    def curvature(t: np.ndarray) -> np.ndarray:
-        gradients = np.array([objective(t + 10 * m)[1] for m in moves[1:]])
-        return (gradients[:n] - gradients[n:]) / (20 * STEP)
-
-    first = np.vstack([np.zeros((1, n)), rng.standard_normal((starts - 1, n))])
-    found = [optimize.minimize(objective, t, jac=True, method="BFGS", options={"gtol": 1e-2}) for t in first]
-    found = sorted((r for r in found if r.fun < 1e299), key=lambda r: r.fun)
-    modes: list[tuple[np.ndarray, np.ndarray, float]] = []
-    for r in found:
-        known = any((r.x - m) @ h @ (r.x - m) < 0.25 * n for m, h, _ in modes)
-        if not known and r.fun < found[0].fun + NEGLIGIBLE:
-            modes.append((r.x, curvature(r.x), -r.fun))
-    centers, hessians, heights = zip(*modes, strict=True)
-    return np.array(centers), np.array(hessians), np.array(heights)
 
 
 def importance(log_weight: np.ndarray) -> tuple[np.ndarray, float, float]:

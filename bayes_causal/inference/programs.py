@@ -13,7 +13,7 @@ from typing import Any
 
 import jax
 
-from bayes_causal.models.base import CollapsedForm, OnLine
+from bayes_causal.models.base import ApproximateForm, CollapsedForm, OnLine
 
 KEPT = 32
 CACHED = 2**16
@@ -30,6 +30,7 @@ class Programs:
     density : (sums, (S, n)) -> (S,) log densities
     draw : (sums, (S, n), (S, key)) -> sites (S, ...)
     many_density, many_draw : the same with P in front of everything, sums included
+    corrections : (sums, (S, n), (S, noise)) -> (S,) log corrections, for forms that are approximate
     many_table : (sums, (P, N, 1)) -> tables of N nodes, for forms on a line
     many_between : (sums, (P, N), tables, (P, S, 1), (P, S, key)) -> sites (P, S, ...), for forms on a line
     """
@@ -38,6 +39,7 @@ class Programs:
     draw: Callable[..., Any]
     many_density: Callable[..., Any]
     many_draw: Callable[..., Any]
+    corrections: Callable[..., Any] | None = None
     many_table: Callable[..., Any] | None = None
     many_between: Callable[..., Any] | None = None
 
@@ -49,9 +51,15 @@ def programs(form: CollapsedForm) -> Programs:
         bare = form.bare()
         both = bare.log_density, bare.draw_sites
         over = [jax.jit(partial(way, f, bare.matrices)) for way in (_points, _problems) for f in both]
+        more = {}
+        if isinstance(bare, ApproximateForm):
+            more["corrections"] = jax.jit(partial(_points, bare.correction, bare.matrices))
         if isinstance(bare, OnLine):
-            over += [jax.jit(jax.vmap(jax.vmap(bare.table, (None, 0)))), jax.jit(partial(_between, bare))]
-        _programs[key] = Programs(*over)
+            more |= {
+                "many_table": jax.jit(jax.vmap(jax.vmap(bare.table, (None, 0)))),
+                "many_between": jax.jit(partial(_between, bare)),
+            }
+        _programs[key] = Programs(*over, **more)
         if len(_programs) > KEPT:
             _programs.popitem(last=False)
     return _programs[key]

@@ -169,15 +169,20 @@ def linear_gaussian(
 
     Loadings are constant, so they are applied to the sums here, once: a density then only scales rows and columns.
     """
-    q, n = max(b.stop for b in blocks), sum(b.size for b in blocks)
-    load, at = np.zeros((q + 1, n + 1)), 0
-    load[-1, -1] = 1.0
-    for b in blocks:
-        load[b.start : b.stop, at : at + b.size] = b.prior_sd * (np.eye(b.size) if b.loading is None else b.loading)
-        at += b.size
-    loaded = sums.loadings @ load if sums.by_unit else load.T @ sums.loadings @ load
-    loaded_sums = sums._replace(products=load.T @ sums.products @ load, loadings=loaded)
+    whole = np.pad(load(blocks), ((0, 1), (0, 1)))
+    whole[-1, -1] = 1.0
+    loaded = sums.loadings @ whole if sums.by_unit else whole.T @ sums.loadings @ whole
+    loaded_sums = sums._replace(products=whole.T @ sums.products @ whole, loadings=loaded)
     return LinearGaussian(hypers, blocks, loaded_sums, gaps, unit_scales)
+
+
+def load(blocks: tuple[Block, ...]) -> np.ndarray:
+    """(q, n) from standard normal coefficients to those of the columns, scales left out."""
+    found, at = np.zeros((max(b.stop for b in blocks), sum(b.size for b in blocks))), 0
+    for b in blocks:
+        found[b.start : b.stop, at : at + b.size] = b.prior_sd * (np.eye(b.size) if b.loading is None else b.loading)
+        at += b.size
+    return found
 
 
 def information(model: LinearGaussian, sums: PanelSums, theta: Mapping[str, Array]) -> tuple[Array, Array]:
