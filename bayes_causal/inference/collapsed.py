@@ -4,6 +4,9 @@ Modes of the marginal density of θ; a mixture of multivariate t at the modes; P
 mixture (Vehtari et al. 2024, arXiv:1507.02646); chains by independence Metropolis over the same proposals, so that R-hat and
 effective draws mean what they always mean; given θ, the coefficients in one Gaussian draw. Where the proof fails the mixture
 is re-fitted to the weighted draws, at most twice; then NUTS on the marginal density. The path taken is recorded.
+
+A form may be approximate: then a proposal is θ and the coefficients together, its weight carries what the approximation is off by
+at both, and the same proof speaks for the whole posterior. Where it fails, NUTS on the full twin.
 """
 
 from __future__ import annotations
@@ -21,30 +24,30 @@ import numpy as np
 from jax import Array
 
 from bayes_causal.inference.engine import Draws, refuse_settings
+from bayes_causal.inference.importance import Corrected, independence_chains, shapes, weigh
 from bayes_causal.inference.programs import programs
 from bayes_causal.inference.quadrature import NODES, Lines, quadrature
 from bayes_causal.models.base import Approximated, ApproximateForm, CollapsedForm, Model, Parts, collapses
 from bayes_causal.numerics.modes import Density, find_modes
-from bayes_causal.numerics.t_mixture import TMixture, at_modes, refitted
+from bayes_causal.numerics.t_mixture import at_modes, refitted
 
 CHUNK = 256
 PILOT = 4 * CHUNK
 GOOD = 0.6
 MOST_STEPS = 4
-DISTANCES = np.array([0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0])
 HELD = 2**25
 
 
 @dataclass(frozen=True)
 class Collapsed:
-    """Exact posteriors of models with a collapsed form.
+    """Posteriors of models with a collapsed form, exact or corrected to be.
 
     Parameters
     ----------
     draws, chains : int
         Kept draws a chain, and chains.
     warmup : int
-        Steps of the NUTS fallback only; the chains over importance proposals start in the posterior.
+        Steps of NUTS only, where it takes over; the chains over importance proposals start in the posterior.
     starts : int
         Starting points of the search for modes.
     min_efficiency : float
@@ -67,12 +70,12 @@ class Collapsed:
         return asdict(self)
 
     def sample(self, model: Model, *, seed: int) -> Draws:
-        """Draws of θ and of every coefficient site; unit effects are drawn on demand.
+        """Draws of θ and of every coefficient site; unit effects are drawn on demand where the form is exact.
 
         Raises
         ------
         TypeError
-            The model has no collapsed form.
+            The model has no collapsed form, exact or approximate.
         """
         with jax.enable_x64(True):
             if collapses(model):
@@ -216,69 +219,6 @@ def in_blocks(f: Callable[..., Any], numbers: int, sums: Any, *x: Any) -> Any:
     return jax.tree.map(lambda *b: np.concatenate(b)[:problems], *blocks)
 
 
-@dataclass(frozen=True, eq=False)
-class Weighted:
-    """S proposals (S, n), their log densities and log weights (S,), smoothed normalised weights (S,), and what proves them."""
-
-    x: np.ndarray
-    lp: np.ndarray
-    log_weight: np.ndarray
-    weights: np.ndarray
-    k_hat: float
-    fraction: float
-
-    def numbers(self) -> dict[str, float]:
-        """The proof, for the record."""
-        return {"pareto_k": self.k_hat, "efficiency": self.fraction, "importance_ess": self.fraction * len(self.x)}
-
-
-@dataclass(frozen=True, eq=False)
-class Corrected:
-    """An approximate density of θ, and how far its draws of the coefficients are off.
-
-    Parameters
-    ----------
-    density : (S, n) to (S,); correction : (S, n) and (S, noise) to (S,); noise : standard normals a draw takes
-    """
-
-    density: Density
-    correction: Callable[[np.ndarray, np.ndarray], np.ndarray]
-    noise: int
-
-
-def weigh(target: Density | Corrected, proposal: TMixture, size: int, rng: np.random.Generator) -> Weighted:
-    """Proposals from a mixture, weighted to the target; θ and noise side by side where it is corrected."""
-    x = proposal.draw(size, rng)
-    if not isinstance(target, Corrected):
-        lp = target(x)
-        log_weight = lp - proposal.log_density(x)
-        return Weighted(x, lp, log_weight, *importance(log_weight))
-    noise = rng.standard_normal((size, target.noise))
-    lp = target.density(x) + target.correction(x, noise)
-    log_weight = np.where(np.isfinite(lp), lp - proposal.log_density(x), -np.inf)
-    return Weighted(np.hstack([x, noise]), lp - 0.5 * (noise**2).sum(1), log_weight, *importance(log_weight))
-
-
-def shapes(density: Density, modes: np.ndarray, hessians: np.ndarray, heights: np.ndarray) -> np.ndarray:
-    """(m, n, n) scale matrices: along each axis of curvature, half the farther distance at which the log density drops by 2.
-
-    Curvature alone makes a proposal too narrow where the target is skewed, as it is for scales near zero.
-    """
-    scales = []
-    for mode, hessian, height in zip(modes, hessians, heights, strict=True):
-        value, axes = np.linalg.eigh((hessian + hessian.T) / 2)
-        sd = 1 / np.sqrt(np.maximum(value, 1.0))
-        rays = np.concatenate([axes.T * sd[:, None], -axes.T * sd[:, None]])
-        points = mode + DISTANCES[:, None, None] * rays
-        drop = height - density(points.reshape(-1, mode.size)).reshape(DISTANCES.size, -1)
-        reached = drop >= 2.0
-        first = np.where(reached.any(0), reached.argmax(0), DISTANCES.size - 1)
-        farther = DISTANCES[first].reshape(2, -1).max(0) / 2
-        stretched = sd * np.clip(farther, 1.0, None)
-        scales.append((axes * stretched**2) @ axes.T)
-    return np.array(scales)
-
-
 def in_chunks(f: Callable[..., Any], *x: Any) -> Any:
     """A vectorised `f` over the rows of x, in chunks of one size, so that any number of rows is the same program.
 
@@ -298,48 +238,6 @@ def in_chunks(f: Callable[..., Any], *x: Any) -> Any:
     with ThreadPoolExecutor(os.cpu_count()) as cores:
         blocks = [first, *cores.map(block, starts[1:])]
     return jax.tree.map(lambda *b: np.concatenate(b)[:rows], *blocks)
-
-
-def importance(log_weight: np.ndarray) -> tuple[np.ndarray, float, float]:
-    """Pareto-smoothed normalised weights (S,), the shape k̂, and the effective fraction 1/(S Σw²)."""
-    from arviz_stats.base import array_stats
-
-    nothing = np.full(log_weight.size, 1 / log_weight.size), np.inf, 0.0
-    if not np.isfinite(log_weight).any():
-        return nothing
-    shifted = np.where(np.isfinite(log_weight), log_weight - np.max(log_weight), -1e3)
-    smoothed, k_hat = array_stats.psislw(-shifted)
-    weights = np.exp(smoothed - np.max(smoothed))
-    weights /= weights.sum()
-    if not np.isfinite(weights).all():
-        return nothing
-    return weights, float(k_hat), float(1 / (weights.size * np.sum(weights**2)))
-
-
-def independence_chains(
-    log_weight: np.ndarray, weights: np.ndarray, chains: int, draws: int, steps: int, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """(chain, draw) positions of the proposals that independence Metropolis visits, and (chain, draw) share of accepted steps.
-
-    Each chain walks through its own share of the proposals, `steps` of them a kept draw; it starts at one picked by
-    importance weight.
-    """
-    order = rng.permutation(log_weight.size)[: chains * draws * steps].reshape(draws, steps, chains)
-    start = rng.choice(log_weight.size, size=chains, p=weights)
-    log_u = np.log(rng.random(order.shape))
-    w = jnp.asarray(log_weight)
-
-    def step(state: Array, inputs: tuple[Array, Array]) -> tuple[Array, Array]:
-        candidate, threshold = inputs
-        accept = threshold < w[candidate] - w[state]
-        return jnp.where(accept, candidate, state), accept
-
-    def keep(state: Array, inputs: tuple[Array, Array]) -> tuple[Array, tuple[Array, Array]]:
-        state, accepted = jax.lax.scan(step, state, inputs)
-        return state, (state, accepted.mean(0))
-
-    _, (visited, accepted) = jax.lax.scan(keep, jnp.asarray(start), (jnp.asarray(order), jnp.asarray(log_u)))
-    return np.asarray(visited).T, np.asarray(accepted, float).T
 
 
 def _count(n: int, what: str) -> str:

@@ -18,7 +18,8 @@ import numpy as np
 import xarray as xr
 
 from bayes_causal.errors import TreeError
-from bayes_causal.inference.collapsed import importance, in_blocks, on_lines
+from bayes_causal.inference.collapsed import in_blocks, on_lines
+from bayes_causal.inference.importance import importance
 from bayes_causal.inference.programs import programs, signature
 from bayes_causal.inference.tree import dataset
 from bayes_causal.models.base import CollapsedForm, Model, Natural, collapses

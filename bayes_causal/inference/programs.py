@@ -14,9 +14,9 @@ from typing import Any
 import jax
 
 from bayes_causal.models.base import ApproximateForm, CollapsedForm, OnLine
+from bayes_causal.numerics.grouped import grouped
 
 KEPT = 32
-CACHED = 2**16
 PATHS = 250
 _programs: OrderedDict[tuple[Any, ...], Programs] = OrderedDict()
 
@@ -67,25 +67,13 @@ def programs(form: CollapsedForm) -> Programs:
 
 def _points(f: Callable[..., Any], matrices: Callable[[Any], int], sums: Any, *x: Any) -> Any:
     """`f(sums, point)` over the leading axis of x."""
-    return _grouped(partial(f, sums), matrices(sums), *x)
+    return grouped(partial(f, sums), matrices(sums), *x)
 
 
 def _problems(f: Callable[..., Any], matrices: Callable[[Any], int], sums: Any, *x: Any) -> Any:
     """`f(sums, points)` over the leading problem axis of both."""
     one = jax.tree.map(lambda v: v[0], sums)
-    return _grouped(lambda *problem: _points(f, matrices, *problem), matrices(one) * x[0].shape[1], sums, *x)
-
-
-def _grouped(f: Callable[..., Any], values: int, *x: Any) -> Any:
-    """`f` over the leading axis of x: side by side, on CPUs in groups whose matrices stay in the cache, if there are any."""
-    n = int(jax.tree.leaves(x)[0].shape[0])
-    if not values or jax.default_backend() != "cpu":
-        return jax.vmap(f)(*x)
-    # A divisor of n, because a remainder would be a second program to compile.
-    group = next(g for g in range(min(n, max(1, CACHED // values)), 0, -1) if n % g == 0)
-    if group == n:
-        return jax.vmap(f)(*x)
-    return jax.lax.map(lambda point: f(*point), x, batch_size=group)
+    return grouped(lambda *problem: _points(f, matrices, *problem), matrices(one) * x[0].shape[1], sums, *x)
 
 
 def _between(form: OnLine, sums: Any, nodes: Any, tables: Any, t: Any, keys: Any) -> Any:

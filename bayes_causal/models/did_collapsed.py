@@ -18,9 +18,10 @@ if TYPE_CHECKING:
     from bayes_causal.models.did_priors import Priors
     from bayes_causal.models.hierarchical_did import HierarchicalDiD
     from bayes_causal.numerics.embedded_laplace import EmbeddedLaplace
+    from bayes_causal.numerics.laplace_expansion import Data
     from bayes_causal.numerics.linear_gaussian import Block, LinearGaussian
     from bayes_causal.numerics.side_by_side import SideBySide
-    from bayes_causal.numerics.unit_quadrature import UnitRows
+    from bayes_causal.numerics.unit_quadrature import RowDensity, UnitRows
     from bayes_causal.numerics.with_intercepts import WithIntercepts
 
 
@@ -92,17 +93,22 @@ def times(linear: Predictor) -> np.ndarray:
 
 
 def laplace(model: HierarchicalDiD, part: str) -> EmbeddedLaplace:
-    """Rows that are not normal, unit by unit."""
+    """Rows that are not normal, by a Laplace approximation."""
     from bayes_causal.numerics.embedded_laplace import embedded_laplace
+
+    return embedded_laplace(*rows_and_columns(model, part))
+
+
+def rows_and_columns(model: HierarchicalDiD, part: str) -> tuple[tuple[Any, ...], tuple[Block, ...], RowDensity, Data]:
+    """Hyperparameters, coefficients, the density of a row, and rows and columns unit by unit."""
     from bayes_causal.numerics.laplace_expansion import Data
 
     linear, p = model.predictors[part], model.priors
-    d, density = linear.design, model.response.densities[part]
-    own = model.response.hypers(p, model.errors) if not part else ()
-    offset = 0.0 if model.response.linear else d.center
-    data = Data(by_unit(d, d.y, d.sqrt_weight), np.array(offset), unit_columns(d), padded(d, np.hstack(columns(linear)[2:])))
+    d, own = linear.design, () if part else model.response.hypers(p, model.errors)
+    offset = np.array(0.0 if model.response.linear else d.center)
+    data = Data(by_unit(d, d.y, d.sqrt_weight), offset, unit_columns(d), padded(d, np.hstack(columns(linear)[2:])))
     hypers = (*own, *_scales(model, linear), *model.structure.hypers(p))
-    return embedded_laplace(hypers, blocks(linear, p), density, data)
+    return hypers, blocks(linear, p), model.response.densities[part], data
 
 
 def with_intercepts(model: HierarchicalDiD, part: str) -> WithIntercepts:

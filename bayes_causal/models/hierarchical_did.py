@@ -60,7 +60,8 @@ class HierarchicalDiD:
     errors : {"ar1", "iid"}, optional
         "ar1" for normal outcomes; other families have independent errors only.
     family : {"gaussian", "student_t", "poisson", "negative_binomial", "bernoulli", "lognormal_hurdle"}
-        How the outcome is distributed. All but "gaussian" are sampled by NUTS.
+        How the outcome is distributed. For all but "gaussian" coefficients are integrated out approximately and draws weighted
+        to the exact posterior; where that cannot be proven NUTS samples everything.
     time_effects : {"fixed", "random_walk"}
     unit_slopes : bool
         Each unit ever treated has a random slope of the effect of its own. Answers are about the treated units in the sample:

@@ -26,14 +26,23 @@ import numpy as np
 from jax import Array
 from jax.scipy.linalg import solve_triangular
 
-from bayes_causal.numerics.laplace_expansion import Data, Quadratic, conditioned, expansion, half_log_det, predictor, quadratic
+from bayes_causal.numerics.grouped import grouped
+from bayes_causal.numerics.laplace_expansion import (
+    Data,
+    Quadratic,
+    Start,
+    conditioned,
+    expansion,
+    half_log_det,
+    predictor,
+    quadratic,
+)
 from bayes_causal.numerics.linear_gaussian import Block, load
 from bayes_causal.numerics.modes import find_modes
 from bayes_causal.numerics.unit_quadrature import RowDensity, draw, intercepts
 
 REACH = 2.0
 STARTS = 2
-CACHED = 2**16
 KEPT = 32
 
 
@@ -174,17 +183,27 @@ def embedded_laplace(hypers: tuple[Any, ...], blocks: tuple[Block, ...], density
     Raises
     ------
     FloatingPointError
-        The density is finite nowhere near the prior's medians.
+        The density is finite at none of the starts of the search.
     """
     bare, n = EmbeddedLaplace(hypers, blocks, density, None), len(hypers)
     with jax.enable_x64(True):
         data, (log_marginal, at_nodes) = jax.tree.map(jnp.asarray, loaded(blocks, data)), _programs(_Key(bare))
-        modes, hessians, _ = find_modes(partial(log_marginal, data), n, STARTS, np.random.default_rng(0))
+        start = Start(jnp.zeros(bare.columns), jnp.zeros(data.of_units.shape[0]))
+
+        def heights(t: np.ndarray) -> np.ndarray:
+            nonlocal start
+            value, modes = log_marginal(data, start, t)
+            # The next point is near this one, and so is its mode.
+            start = jax.tree.map(lambda v: v[0], modes) if np.isfinite(value).all() else start
+            return np.asarray(value)
+
+        modes, hessians, _ = find_modes(heights, n, STARTS, np.random.default_rng(0))
         value, axes = np.linalg.eigh((hessians[0] + hessians[0].T) / 2)
         spread, d = axes / np.sqrt(np.maximum(value, 1.0)), nodes(n)
-        found = jax.device_get(at_nodes(data, modes[0] + d @ spread.T))
-        if not np.isfinite(found.height).all():
-            raise FloatingPointError("the Laplace approximation is not finite near its mode: data and priors exclude each other")
+        found = jax.device_get(at_nodes(data, start, modes[0] + d @ spread.T))
+        # Where a likelihood without a peak has no approximation the others stand in; what comes of it is for the proof to say.
+        finite = np.isfinite(found.height)
+        d, found = d[finite], jax.tree.map(lambda v: v[finite], found)
         terms, origin = fitted(d, found, np.asarray(bare.scales(bare.theta(jnp.asarray(modes[0])))))
     return replace(bare, sums=Sums(data, Surface(modes[0], np.linalg.inv(spread), origin, terms)))
 
@@ -237,19 +256,22 @@ class _Key:
 
 @lru_cache(KEPT)
 def _programs(key: _Key) -> tuple[Any, Any]:
-    """(data, (J, n)) to (J,) Laplace approximations of log p(y, t), and to quadratics (J, ...): compiled once a form."""
+    """(data, start, (J, n)) to (J,) Laplace approximations of log p(y, t) and their modes, and to quadratics (J, ...).
+
+    Compiled once a form.
+    """
     form = key.form
 
-    def log_marginal(data: Data, t: Array) -> Array:
+    def log_marginal(data: Data, start: Start, t: Array) -> tuple[Array, Start]:
         theta = form.theta(t)
-        return expansion(form.density, data, theta, form.scales(theta)).log_marginal + form.log_prior(t)
+        found = expansion(form.density, data, theta, form.scales(theta), start)
+        return found.log_marginal + form.log_prior(t), found.mode
 
-    def at_node(data: Data, t: Array) -> Quadratic:
+    def at_node(data: Data, start: Start, t: Array) -> Quadratic:
         theta = form.theta(t)
-        return quadratic(form.density, data, theta, form.scales(theta))
+        return quadratic(form.density, data, theta, form.scales(theta), start)
 
-    def over(f: Any, data: Data, t: Array) -> Any:
-        size = form.density.nodes * data.rows.y.size + form.columns**2
-        return jax.lax.map(partial(f, data), t, batch_size=max(1, CACHED // size))
+    def over(f: Any, data: Data, start: Start, t: Array) -> Any:
+        return grouped(partial(f, data, start), form.density.nodes * data.rows.y.size + form.columns**2, t)
 
     return jax.jit(partial(over, log_marginal)), jax.jit(partial(over, at_node))

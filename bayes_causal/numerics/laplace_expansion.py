@@ -31,18 +31,24 @@ class Data(NamedTuple):
     of_rows: Any
 
 
+class Start(NamedTuple):
+    """Where searches for modes begin: (q,) z and (U,) intercepts."""
+
+    z: Any
+    level: Any
+
+
 class Expansion(NamedTuple):
     """The Laplace approximation of log p(y | θ), and what it rests on.
 
-    log_marginal : (); information : (q, q) minus the Hessian of log p(y | θ, b) at the mode; b : (q,) the mode; score : (q,) the
-    gradient there; level : (U,) modes of the intercepts
+    log_marginal : (); information : (q, q) minus the Hessian of log p(y | θ, b) at the mode, score : (q,) its gradient; mode : of
+    z and the intercepts
     """
 
     log_marginal: Array
     information: Array
-    b: Array
     score: Array
-    level: Array
+    mode: Start
 
 
 class Quadratic(NamedTuple):
@@ -86,7 +92,7 @@ def half_log_det(chol: Array) -> Array:
     return jnp.sum(jnp.log(jnp.diag(chol)))
 
 
-def expansion(density: RowDensity, data: Data, theta: Theta, r: Array) -> Expansion:
+def expansion(density: RowDensity, data: Data, theta: Theta, r: Array, start: Start) -> Expansion:
     """The mode by scoring, each step limited by how far it moves a predictor; then the curvature there."""
     sd = theta["sigma_unit"]
 
@@ -105,10 +111,9 @@ def expansion(density: RowDensity, data: Data, theta: Theta, r: Array) -> Expans
     def unsettled(state: tuple[Array, Array, Array, Array]) -> Array:
         return (state[2] > SETTLED) & (state[3] < STEPS)
 
-    begin = jnp.zeros(r.size), jnp.zeros(data.of_units.shape[0]), jnp.array(jnp.inf), jnp.array(0)
-    z, level, _, _ = jax.lax.while_loop(unsettled, step, begin)
+    z, level, _, _ = jax.lax.while_loop(unsettled, step, (*start, jnp.array(jnp.inf), jnp.array(0)))
     a, score, value = curvature(density, data, theta, r * z, level)
-    return Expansion(value - 0.5 * z @ z - half_log_det(conditioned(a, r)), a, r * z, score, level)
+    return Expansion(value - 0.5 * z @ z - half_log_det(conditioned(a, r)), a, score, Start(z, level))
 
 
 def curvature(density: RowDensity, data: Data, theta: Theta, b: Array, level: Array) -> tuple[Array, Array, Array]:
@@ -120,15 +125,16 @@ def curvature(density: RowDensity, data: Data, theta: Theta, b: Array, level: Ar
     return weighted_gram(data, w) - v.T @ v, crossed(data, score).sum(0), u.log_integral.sum()
 
 
-def quadratic(density: RowDensity, data: Data, theta: Theta, r: Array) -> Quadratic:
+def quadratic(density: RowDensity, data: Data, theta: Theta, r: Array, start: Start) -> Quadratic:
     """The quadratic whose integral is Laplace's and whose peak is, to first order, the mean of z in place of its mode."""
-    found = expansion(density, data, theta, r)
+    found = expansion(density, data, theta, r, start)
+    level, mode = found.mode.level, r * found.mode.z
 
     def volume(b: Array) -> Array:
-        return half_log_det(conditioned(curvature(density, data, theta, b, found.level)[0], r))
+        return half_log_det(conditioned(curvature(density, data, theta, b, level)[0], r))
 
     # The mean of z is off its mode by −K⁻¹ R' ∇ ½ log|K|, K = I + R'AR.
-    h = found.information @ found.b + found.score - jax.grad(volume)(found.b)
+    h = found.information @ mode + found.score - jax.grad(volume)(mode)
     chol = conditioned(found.information, r)
     w = solve_triangular(chol, r * h, lower=True)
-    return Quadratic(found.information, h, found.log_marginal - 0.5 * w @ w + half_log_det(chol), found.level)
+    return Quadratic(found.information, h, found.log_marginal - 0.5 * w @ w + half_log_det(chol), level)

@@ -15,7 +15,13 @@ Density = Callable[[np.ndarray], np.ndarray]
 
 
 def find_modes(density: Density, n: int, starts: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(m, n) distinct modes, (m, n, n) negative Hessians there, and (m,) log densities, the highest first."""
+    """(m, n) distinct modes, (m, n, n) negative Hessians there, and (m,) log densities, the highest first.
+
+    Raises
+    ------
+    FloatingPointError
+        The density is finite at none of the starts.
+    """
     # Central differences: the reverse pass of a Cholesky factor costs twenty times as much as 2 n densities side by side.
     moves = STEP * np.vstack([np.zeros((1, n)), np.eye(n), -np.eye(n)])
 
@@ -31,6 +37,8 @@ def find_modes(density: Density, n: int, starts: int, rng: np.random.Generator) 
     first = np.vstack([np.zeros((1, n)), rng.standard_normal((starts - 1, n))])
     found = [optimize.minimize(objective, t, jac=True, method="BFGS", options={"gtol": 1e-2}) for t in first]
     found = sorted((r for r in found if r.fun < 1e299), key=lambda r: r.fun)
+    if not found:
+        raise FloatingPointError("the marginal density is nowhere finite: the data and the priors exclude each other")
     modes: list[tuple[np.ndarray, np.ndarray, float]] = []
     for r in found:
         known = any((r.x - m) @ h @ (r.x - m) < 0.25 * n for m, h, _ in modes)
