@@ -1,6 +1,7 @@
 """Outcomes that are not normal: coefficients by a Laplace approximation given θ, and by how much it is off at every draw.
 
-The units' intercepts are integrated out by quadrature, which is exact for all that floating point can see. What is left of the
+The units' intercepts are integrated out by quadrature (15 nodes, 31 for Student-t: log p of a unit is off by less than 1e-4, by
+1e-3 where a unit has nothing but zeros and intercepts vary by 4 on the scale of η). What is left of the
 coefficients is near a normal: given θ, log p(y | θ, b) is taken as a quadratic around its mode (Tierney & Kadane 1986,
 doi:10.2307/2287970; Rue, Martino & Chopin 2009, doi:10.1111/j.1467-9868.2008.00700.x; embedded in the sampling of θ by Margossian
 et al. 2020, arXiv:2004.12550). The prior of b enters exactly, and the quadratic hardly changes with θ: it is found at few nodes

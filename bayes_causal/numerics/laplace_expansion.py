@@ -119,7 +119,7 @@ def expansion(density: RowDensity, data: Data, theta: Theta, r: Array, start: St
 def curvature(density: RowDensity, data: Data, theta: Theta, b: Array, level: Array) -> tuple[Array, Array, Array]:
     """(q, q) minus the Hessian of log p(y | θ, b) in b, its (q,) gradient, and its value; searches start at (U,) levels."""
     mean, eta = predictor(data, b)
-    u = intercepts(density, data.rows, eta, theta["sigma_unit"], theta, jax.lax.stop_gradient(level - mean))
+    u = intercepts(density, data.rows, eta, theta["sigma_unit"], theta, level - mean)
     score, w, _, spread = derivatives(density, data.rows, eta, theta, u)
     v = crossed(data, spread).reshape(-1, b.size)
     return weighted_gram(data, w) - v.T @ v, crossed(data, score).sum(0), u.log_integral.sum()

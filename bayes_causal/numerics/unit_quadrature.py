@@ -66,16 +66,29 @@ class Intercepts(NamedTuple):
 
 def intercepts(density: RowDensity, rows: UnitRows, eta: Array, sd: Array, theta: Theta, start: Array) -> Intercepts:
     """The integrals over u of N(0, sd), for (U, T) predictors without it; the search for modes begins at `start` (U,)."""
+    # Where the nodes are is no part of the integral: derivatives pass the search by.
+    center, scale = modes(density, rows, *jax.lax.stop_gradient((eta, sd, dict(theta), start)))
+
+    def total(u: Array) -> Array:
+        return jnp.sum(jnp.where(rows.there, density.log_density(rows.y, rows.weight, eta + u[:, None], theta), 0.0), 1)
+
+    x, log_weight = nodes(density.nodes)
+    u = center + x[:, None] * scale
+    log_terms = jax.vmap(total)(u) - 0.5 * (u / sd) ** 2 + 0.5 * x[:, None] ** 2
+    whole = jax.nn.logsumexp(log_terms + log_weight[:, None], axis=0)
+    share = jnp.exp(log_terms + log_weight[:, None] - whole)
+    return Intercepts(center, scale, whole + jnp.log(scale) - jnp.log(sd) - 0.5 * LOG_2PI, log_terms, share, u)
+
+
+def modes(density: RowDensity, rows: UnitRows, eta: Array, sd: Array, theta: Theta, start: Array) -> tuple[Array, Array]:
+    """(U,) modes of the intercepts, and one over the square roots of the informations there."""
     precision = 1 / sd**2
 
     def total(f: Callable[[Array], Array], u: Array) -> Array:
         return jnp.sum(jnp.where(rows.there, f(eta + u[:, None]), 0.0), 1)
 
-    def value(x: Array) -> Array:
-        return jnp.asarray(density.log_density(rows.y, rows.weight, x, theta))
-
     def slope(x: Array) -> Array:
-        return jax.jvp(value, (x,), (jnp.ones_like(x),))[1]
+        return jax.jvp(lambda v: density.log_density(rows.y, rows.weight, v, theta), (x,), (jnp.ones_like(x),))[1]
 
     def curvature(x: Array) -> Array:
         return jnp.asarray(density.information(rows.y, rows.weight, x, theta))
@@ -90,15 +103,7 @@ def intercepts(density: RowDensity, rows: UnitRows, eta: Array, sd: Array, theta
         return (state[1] > SETTLED) & (state[2] < STEPS)
 
     center, _, _ = jax.lax.while_loop(unsettled, step, (start, jnp.array(jnp.inf), jnp.array(0)))
-    scale = 1 / jnp.sqrt(total(curvature, center) + precision)
-    # Where the nodes are is no part of the integral: derivatives pass them by.
-    center, scale = jax.lax.stop_gradient((center, scale))
-    x, log_weight = nodes(density.nodes)
-    u = center + x[:, None] * scale
-    log_terms = jax.vmap(lambda v: total(value, v))(u) - 0.5 * precision * u**2 + 0.5 * x[:, None] ** 2
-    whole = jax.nn.logsumexp(log_terms + log_weight[:, None], axis=0)
-    share = jnp.exp(log_terms + log_weight[:, None] - whole)
-    return Intercepts(center, scale, whole + jnp.log(scale) - jnp.log(sd) - 0.5 * LOG_2PI, log_terms, share, u)
+    return center, 1 / jnp.sqrt(total(curvature, center) + precision)
 
 
 def derivatives(

@@ -138,7 +138,7 @@ def test_a_fault_in_the_approximation_or_its_correction_is_seen(fault: str, plan
 def test_likelihood_given_coefficients_is_that_of_the_model(
     family: Any, effect: Any, make_outcomes: Callable[..., Panel], seed: int
 ) -> None:
-    """At sites from the prior, units with unequal numbers of rows, a walk, weights: to 1e-5 as the NumPy quadrature has it."""
+    """At sites from the prior, units with unequal numbers of rows, a walk, weights: to 1e-3, as far as 15 nodes agree with 21."""
     kind = "everything" if family == "student_t" else "unbalanced"
     walk = {"time_effects": "random_walk"} if family != "poisson" else {}
     model = HierarchicalDiD(make_outcomes(family, kind), effect=effect, family=family, priors=NARROW, **walk)
@@ -157,9 +157,9 @@ def test_likelihood_given_coefficients_is_that_of_the_model(
         data = jax.tree.map(jnp.asarray, loaded(blocks, raw))
         found = np.asarray(jax.jit(jax.vmap(one))(jax.tree.map(jnp.asarray, theta), jnp.asarray(z)))
     if part:
-        assert found == pytest.approx(zeros_and_ones(model, sites), abs=1e-5)
+        assert found == pytest.approx(zeros_and_ones(model, sites), abs=1e-3)
     else:
-        assert found == pytest.approx(model.log_likelihood(sites).values.sum(1), abs=1e-5)
+        assert found == pytest.approx(model.log_likelihood(sites).values.sum(1), abs=1e-3)
 
 
 def zeros_and_ones(model: HierarchicalDiD, sites: dict[str, np.ndarray]) -> np.ndarray:
