@@ -34,6 +34,8 @@ from bayes_causal.numerics.t_mixture import at_modes, refitted
 CHUNK = 256
 PILOT = 4 * CHUNK
 GOOD = 0.6
+# No other proposal of θ repairs an approximation of the coefficients that is off by this much.
+HOPELESS = 0.1
 MOST_STEPS = 4
 HELD = 2**25
 
@@ -143,6 +145,10 @@ class Collapsed:
         modes, hessians, heights = find_modes(one_call, n, self.starts, rng)
         proposal = at_modes(modes, shapes(density, modes, hessians, heights), heights)
         pilot = weigh(target, proposal, PILOT, rng)
+        what = f"{size}, {_count(len(modes), 'mode')}"
+        if approximate and pilot.fraction < HOPELESS:
+            proof = f"Pareto k {pilot.k_hat:.2f}, {pilot.fraction:.1%} of {PILOT:,} pilot proposals effective"
+            return f"the embedded Laplace approximation was refused ({what}; {proof})"
         refits = 0
         if pilot.fraction < GOOD or pilot.k_hat > 0.5:
             proposal, refits = refitted(pilot.x[:, :n], pilot.weights, rng), 1
@@ -154,7 +160,6 @@ class Collapsed:
             if trusted or refits == 2:
                 break
             proposal, refits, pilot = refitted(final.x[:, :n], final.weights, rng), refits + 1, final
-        what = f"{size}, {_count(len(modes), 'mode')}"
         proof = (
             f"Pareto k {final.k_hat:.2f}, {final.fraction:.0%} of {len(final.x):,} proposals effective, {_count(refits, 'refit')}"
         )
