@@ -78,8 +78,8 @@ def test_weighted_draws_agree_with_nuts_on_the_full_twin(
     """
     panel, _ = lifted(family, rng, 21, units=12, periods=6)
     model = HierarchicalDiD(panel, effect="constant", family=family)
-    weighted = posterior(model, Collapsed(draws=1500), 1)
-    full = posterior(model, NumpyroNuts(draws=1500, warmup=700, chains=2, target_accept=0.95, progress=False), 2)
+    weighted = posterior(model, Collapsed(), 1)
+    full = posterior(model, NumpyroNuts(draws=1000, warmup=500, chains=2, target_accept=0.95, progress=False), 2)
     assert disagreements(weighted, full, 0.1) == []
     assert disagreements(weighted * 1.15 + 0.01, full, 0.1), "draws shifted and stretched would go unseen"
 
