@@ -23,6 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from bayes_causal.inference.axes import Axes, along
 from bayes_causal.inference.engine import Draws, refuse_settings
 from bayes_causal.inference.importance import Corrected, independence_chains, shapes, weigh
 from bayes_causal.inference.programs import programs
@@ -138,12 +139,13 @@ class Collapsed:
         one_call: Density = partial(compiled.density, sums)
         density: Density = partial(in_chunks, one_call)
         approximate = isinstance(form, ApproximateForm)
-        target: Density | Corrected = density
-        if isinstance(form, ApproximateForm) and compiled.corrections:
-            target = Corrected(density, partial(in_chunks, partial(compiled.corrections, sums)), form.noise)
         size = f"{form.said(sums)}, {_count(n, 'hyperparameter')}"
         modes, hessians, heights = find_modes(one_call, n, self.starts, rng)
         proposal = at_modes(modes, shapes(density, modes, hessians, heights), heights)
+        target: Density | Corrected = density
+        if isinstance(form, ApproximateForm):
+            correction = partial(in_chunks, partial(compiled.corrections, sums))
+            target = Corrected(density, correction, noise_at(correction, modes[0], form.noise))
         pilot = weigh(target, proposal, PILOT, rng)
         what = f"{size}, {_count(len(modes), 'mode')}"
         if approximate and pilot.fraction < HOPELESS:
@@ -173,6 +175,11 @@ class Collapsed:
             return f"the embedded Laplace approximation was refused ({what}; {proof})"
         t, stats = nuts(lambda z: -form.log_density(sums, z), modes, self, seed)
         return t, stats, f"NUTS on the marginal density: {what}; importance sampling was refused ({proof})", numbers
+
+
+def noise_at(correction: Callable[..., np.ndarray], t: np.ndarray, size: int) -> Axes:
+    """From what the noise of an approximate form is drawn: its slices at t, where they are far from normal."""
+    return along(lambda x: correction(np.repeat(t[None], len(x), 0), x) - 0.5 * (x**2).sum(1), size)
 
 
 def together(parts: Iterable[str], paths: Sequence[str]) -> str:

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from bayes_causal.inference.axes import Axes
 from bayes_causal.numerics.modes import Density
 from bayes_causal.numerics.t_mixture import TMixture
 
@@ -41,12 +42,12 @@ class Corrected:
 
     Parameters
     ----------
-    density : (S, n) to (S,); correction : (S, n) and (S, noise) to (S,); noise : standard normals a draw takes
+    density : (S, n) to (S,); correction : (S, n) and (S, noise) to (S,); noise : from what it is drawn
     """
 
     density: Density
     correction: Callable[[np.ndarray, np.ndarray], np.ndarray]
-    noise: int
+    noise: Axes
 
 
 def weigh(target: Density | Corrected, proposal: TMixture, size: int, rng: np.random.Generator) -> Weighted:
@@ -56,9 +57,9 @@ def weigh(target: Density | Corrected, proposal: TMixture, size: int, rng: np.ra
         lp = target(x)
         log_weight = lp - proposal.log_density(x)
         return Weighted(x, lp, log_weight, *importance(log_weight))
-    noise = rng.standard_normal((size, target.noise))
+    noise = target.noise.draw(size, rng)
     lp = target.density(x) + target.correction(x, noise)
-    log_weight = np.where(np.isfinite(lp), lp - proposal.log_density(x), -np.inf)
+    log_weight = np.where(np.isfinite(lp), lp - proposal.log_density(x) - target.noise.log_density(noise), -np.inf)
     return Weighted(np.hstack([x, noise]), lp - 0.5 * (noise**2).sum(1), log_weight, *importance(log_weight))
 
 

@@ -21,6 +21,10 @@ PATHS = 250
 _programs: OrderedDict[tuple[Any, ...], Programs] = OrderedDict()
 
 
+def _none(*_: Any) -> Any:
+    raise TypeError("an exact form has no corrections")
+
+
 @dataclass(frozen=True, eq=False)
 class Programs:
     """Vectorised and compiled. S points, n hyperparameters, P problems.
@@ -39,7 +43,7 @@ class Programs:
     draw: Callable[..., Any]
     many_density: Callable[..., Any]
     many_draw: Callable[..., Any]
-    corrections: Callable[..., Any] | None = None
+    corrections: Callable[..., Any] = _none
     many_table: Callable[..., Any] | None = None
     many_between: Callable[..., Any] | None = None
 
