@@ -1,17 +1,17 @@
 """Outcomes that are not normal: coefficients by a Laplace approximation given θ, and by how much it is off at every draw.
 
 The units' intercepts are integrated out by quadrature (15 nodes, 31 for Student-t: log p of a unit is off by less than 1e-4, by
-1e-3 where a unit has nothing but zeros and intercepts vary by 4 on the scale of η). What is left of the
-coefficients is near a normal: given θ, log p(y | θ, b) is taken as a quadratic around its mode (Tierney & Kadane 1986,
+1e-3 where a unit has nothing but zeros and intercepts vary by 4 on the scale of η). The posterior of the coefficients is near a
+normal then: given θ, log p(y | θ, b) is taken as a quadratic around its mode (Tierney & Kadane 1986,
 doi:10.2307/2287970; Rue, Martino & Chopin 2009, doi:10.1111/j.1467-9868.2008.00700.x; embedded in the sampling of θ by Margossian
 et al. 2020, arXiv:2004.12550). The prior of b enters exactly, and the quadratic hardly changes with θ: it is found at few nodes
 around the mode of θ and is a polynomial of second degree in between, so that a density costs one Cholesky factor, whatever the
 number of rows.
 
 None of this is taken on trust: `correction` is the log of the joint density p(y, θ, z) at what a draw from the approximation
-proposes, over what the approximation says. Weights made of it correct every error above, and their Pareto k̂ says whether they
-can. They can where each coefficient rests on some ten events or more, however many coefficients there are in all up to a
-hundred or two; not where one rests on nothing but zeros, whose likelihood has no peak.
+proposes, over what the approximation says. Weights made of it correct every error but the quadrature's, and their Pareto k̂ says
+whether they can. They do while there are some five events a period and coefficient: with 12 coefficients for 20 units over 10
+periods, 271 counts in all left 65 % of the draws effective, 95 left 39 %, 41 left 20 %, and 13 were refused.
 """
 
 from __future__ import annotations

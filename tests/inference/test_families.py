@@ -85,7 +85,7 @@ def test_weighted_draws_agree_with_nuts_on_the_full_twin(
 
 
 def test_where_a_laplace_approximation_is_bad_nuts_takes_over_and_says_so(seed: int, rng: np.random.Generator) -> None:
-    """Two ones in a hundred cells: most coefficients rest on zeros alone, whose likelihood has no peak."""
+    """Two ones in a hundred cells under wide priors: most coefficients rest on zeros alone, whose likelihood has no peak."""
     panel, _ = simulate_panel(units=20, periods=5, seed=4)
     y = np.zeros(panel.observed.shape)
     y[0, 0] = y[3, 1] = 1.0
