@@ -90,7 +90,10 @@ def test_where_a_laplace_approximation_is_bad_nuts_takes_over_and_says_so(seed: 
     y = np.zeros(panel.observed.shape)
     y[0, 0] = y[3, 1] = 1.0
     model = HierarchicalDiD(
-        panel.replace_outcome(y), effect="constant", family="bernoulli", priors=Priors(sigma_unit=5.0, slope=10)
+        panel.replace_outcome(y),
+        effect="constant",
+        family="bernoulli",
+        priors=Priors(sigma_unit=5.0, slope=25.0, intercept=40.0, time=40.0, tau=5.0),
     )
     draws = Collapsed(draws=20, warmup=20, chains=2).sample(model, seed=seed)
     assert draws.path.startswith("NUTS on the full NumPyro twin") and "approximation was refused" in draws.path
@@ -98,7 +101,7 @@ def test_where_a_laplace_approximation_is_bad_nuts_takes_over_and_says_so(seed: 
 
 
 def test_a_hurdle_is_sampled_in_two_parts_and_both_are_told(seed: int, rng: np.random.Generator) -> None:
-    """Amounts exactly, zeros and ones approximately; one part refused is both refused."""
+    """Amounts exactly, zeros and ones approximately, each with its own proof."""
     panel, _ = lifted("lognormal_hurdle", rng, seed, units=12, periods=6)
     model = HierarchicalDiD(panel, effect="constant", family="lognormal_hurdle")
     draws = Collapsed(draws=100).sample(model, seed=seed)
