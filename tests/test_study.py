@@ -91,7 +91,6 @@ def test_the_valid_study_is_valid() -> None:
         ({"model__options__family": "poison"}, "model.options.family cannot be 'poison' (did you mean 'poisson'?)"),
         ({"model__options": {"family": "poisson", "errors": "ar1"}}, "model.options: family 'poisson' has errors 'iid' only"),
         ({"model__options": {"family": "poisson", "unit_slopes": True}}, "unit_slopes need family 'gaussian'"),
-        ({"model__options__family": "poisson", "engine__name": "collapsed"}, "engine 'collapsed' needs family 'gaussian'"),
         ({"model__priors": {"tua": 1.0}}, "prior 'tua' does not exist in hierarchical_did (did you mean 'tau'?)"),
         ({"model__priors": {"tau": -1.0}}, "model.priors.tau is a scale, a positive number, and is -1"),
         ({"model__priors": {"tau": "wide"}}, "model.priors.tau cannot be 'wide'"),

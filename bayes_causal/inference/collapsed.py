@@ -4,12 +4,15 @@ Modes of the marginal density of θ; a mixture of multivariate t at the modes; P
 mixture (Vehtari et al. 2024, arXiv:1507.02646); chains by independence Metropolis over the same proposals, so that R-hat and
 effective draws mean what they always mean; given θ, the coefficients in one Gaussian draw. Where the proof fails the mixture
 is re-fitted to the weighted draws, at most twice; then NUTS on the marginal density. The path taken is recorded.
+
+A form may be approximate: then a proposal is θ and the coefficients together, its weight carries what the approximation is off by
+at both, and the same proof speaks for the whole posterior. Where it fails, NUTS on the full twin.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any, ClassVar
 
@@ -17,36 +20,34 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from scipy import optimize
 
+from bayes_causal.inference.axes import Axes, along
 from bayes_causal.inference.blocks import CHUNK, in_chunks
 from bayes_causal.inference.engine import Draws, refuse_settings
+from bayes_causal.inference.importance import Corrected, independence_chains, shapes, weigh
 from bayes_causal.inference.lines import on_lines
 from bayes_causal.inference.programs import programs
-from bayes_causal.models.base import CollapsedForm, Model, collapses, sweeps
-from bayes_causal.numerics.t_mixture import TMixture, at_modes, refitted
+from bayes_causal.models.base import Approximated, ApproximateForm, CollapsedForm, Model, Parts, collapses, sweeps
+from bayes_causal.numerics.modes import Density, find_modes
+from bayes_causal.numerics.t_mixture import at_modes, refitted
 
 PILOT = 4 * CHUNK
 GOOD = 0.6
+# No other proposal of θ repairs an approximation of the coefficients that is off by this much.
+HOPELESS = 0.1
 MOST_STEPS = 4
-DISTANCES = np.array([0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0])
-STEP = 1e-3
-NEGLIGIBLE = 25.0
-
-Density = Callable[[np.ndarray], np.ndarray]
-"""(S, n) probits to (S,) log densities."""
 
 
 @dataclass(frozen=True)
 class Collapsed:
-    """Exact posteriors of models with a collapsed form.
+    """Posteriors of models with a collapsed form, exact or corrected to be.
 
     Parameters
     ----------
     draws, chains : int
         Kept draws a chain, and chains.
     warmup : int
-        Steps of the NUTS fallback only; the chains over importance proposals start in the posterior.
+        Steps of NUTS only, where it takes over; the chains over importance proposals start in the posterior.
     starts : int
         Starting points of the search for modes.
     min_efficiency : float
@@ -69,27 +70,48 @@ class Collapsed:
         return asdict(self)
 
     def sample(self, model: Model, *, seed: int) -> Draws:
-        """Draws of θ and of every coefficient site; unit effects are drawn on demand.
+        """Draws of θ and of every coefficient site; unit effects are drawn on demand where the form is exact.
 
         Raises
         ------
         TypeError
-            The model has no collapsed form.
+            The model has no collapsed form, exact or approximate.
         """
-        if not collapses(model):
-            why = getattr(model, "no_collapsed_form", None)
-            other = "gibbs" if sweeps(model) else "nuts"
-            raise TypeError(f"{model.name} has no collapsed form{f': {why}' if why else ''}; use engine '{other}'")
         with jax.enable_x64(True):
-            collapsed = model.collapsed()
-            if len(collapsed.hypers) == 1:
-                return self._on_line(collapsed, seed)
-            sums = jax.tree.map(jnp.asarray, collapsed.sums)
-            t, stats, path, numbers = self._hyperparameters(collapsed, sums, seed)
-            keys = jax.random.split(jax.random.PRNGKey(seed + 2), t.shape[0] * t.shape[1])
-            drawn = in_chunks(partial(programs(collapsed).draw, sums), t.reshape(-1, t.shape[-1]), keys)
-            sites = {k: v.reshape(*t.shape[:2], *v.shape[1:]) for k, v in drawn.items()}
-        return Draws(sites, stats, path, numbers)
+            if collapses(model):
+                parts: Mapping[str, CollapsedForm] = {"": model.collapsed()}
+            elif isinstance(model, Approximated):
+                form = model.approximated()
+                parts = form.parts if isinstance(form, Parts) else {"": form}
+            else:
+                why, other = getattr(model, "no_collapsed_form", None), "gibbs" if sweeps(model) else "nuts"
+                raise TypeError(f"{model.name} has no collapsed form{f': {why}' if why else ''}; use engine '{other}'")
+            found = [self._form(f, seed + 101 * k) for k, f in enumerate(parts.values())]
+        drawn = [d for d in found if isinstance(d, Draws)]
+        if len(drawn) < len(found):
+            return self._everything(model, seed, together(parts, [d if isinstance(d, str) else d.path for d in found]))
+        return side_by_side(dict(zip(parts, drawn, strict=True)))
+
+    def _form(self, form: CollapsedForm, seed: int) -> Draws | str:
+        """Draws of one form; or why its approximation was refused."""
+        if len(form.hypers) == 1 and not isinstance(form, ApproximateForm):
+            return self._on_line(form, seed)
+        sums = jax.tree.map(jnp.asarray, form.sums)
+        found = self._hyperparameters(form, sums, seed)
+        if isinstance(found, str):
+            return found
+        x, stats, path, numbers = found
+        keys = jax.random.split(jax.random.PRNGKey(seed + 2), x.shape[0] * x.shape[1])
+        drawn = in_chunks(partial(programs(form).draw, sums), x.reshape(-1, x.shape[-1]), keys)
+        return Draws({k: v.reshape(*x.shape[:2], *v.shape[1:]) for k, v in drawn.items()}, stats, path, numbers)
+
+    def _everything(self, model: Model, seed: int, refused: str) -> Draws:
+        """NUTS on the full twin, where an approximation was refused."""
+        from bayes_causal.inference.numpyro_nuts import CAREFUL, NumpyroNuts
+
+        full = NumpyroNuts(draws=self.draws, warmup=self.warmup, chains=self.chains, target_accept=CAREFUL)
+        draws = full.sample(model, seed=seed)
+        return replace(draws, path=f"{draws.path}: {refused}")
 
     def _on_line(self, collapsed: CollapsedForm, seed: int) -> Draws:
         """Independent draws where one hyperparameter is left."""
@@ -103,28 +125,40 @@ class Collapsed:
         return Draws(own, {"lp": lines.lp.reshape(shape)}, path, numbers)
 
     def _hyperparameters(
-        self, collapsed: CollapsedForm, sums: Any, seed: int
-    ) -> tuple[np.ndarray, dict[str, np.ndarray], str, dict[str, float]]:
-        """(chain, draw, n) probits of θ, statistics, the path in words, and its numbers."""
+        self, form: CollapsedForm, sums: Any, seed: int
+    ) -> tuple[np.ndarray, dict[str, np.ndarray], str, dict[str, float]] | str:
+        """(chain, draw, n) coordinates of θ, any noise after them, statistics, the path in words, and its numbers.
+
+        In place of all that, why an approximate form was refused.
+        """
         rng = np.random.default_rng(seed)
-        one_call: Density = partial(programs(collapsed).density, sums)
+        compiled, n = programs(form), len(form.hypers)
+        one_call: Density = partial(compiled.density, sums)
         density: Density = partial(in_chunks, one_call)
-        size = f"{collapsed.said(sums)}, {_count(len(collapsed.hypers), 'hyperparameter')}"
-        modes, hessians, heights = find_modes(one_call, len(collapsed.hypers), self.starts, rng)
+        approximate = isinstance(form, ApproximateForm)
+        size = f"{form.said(sums)}, {_count(n, 'hyperparameter')}"
+        modes, hessians, heights = find_modes(one_call, n, self.starts, rng)
         proposal = at_modes(modes, shapes(density, modes, hessians, heights), heights)
-        pilot = weigh(density, proposal, PILOT, rng)
+        target: Density | Corrected = density
+        if isinstance(form, ApproximateForm):
+            correction = partial(in_chunks, partial(compiled.corrections, sums))
+            target = Corrected(density, correction, noise_at(correction, modes[0], form.noise))
+        pilot = weigh(target, proposal, PILOT, rng)
+        what = f"{size}, {_count(len(modes), 'mode')}"
+        if approximate and pilot.fraction < HOPELESS:
+            proof = f"Pareto k {pilot.k_hat:.2f}, {pilot.fraction:.1%} of {PILOT:,} pilot proposals effective"
+            return f"the embedded Laplace approximation was refused ({what}; {proof})"
         refits = 0
         if pilot.fraction < GOOD or pilot.k_hat > 0.5:
-            proposal, refits = refitted(pilot.x, pilot.weights, rng), 1
+            proposal, refits = refitted(pilot.x[:, :n], pilot.weights, rng), 1
         while True:
             # Where proposals are poor, a chain takes several Metropolis steps a kept draw.
             steps = next(k for k, least in ((1, 0.6), (2, 0.35), (MOST_STEPS, -1.0)) if pilot.fraction > least or refits == 1)
-            final = weigh(density, proposal, _padded(self.chains * self.draws * steps), rng)
+            final = weigh(target, proposal, _padded(self.chains * self.draws * steps), rng)
             trusted = final.k_hat < min(1 - 1 / np.log10(final.x.shape[0]), 0.7) and final.fraction > self.min_efficiency
             if trusted or refits == 2:
                 break
-            proposal, refits, pilot = refitted(final.x, final.weights, rng), refits + 1, final
-        what = f"{size}, {_count(len(modes), 'mode')}"
+            proposal, refits, pilot = refitted(final.x[:, :n], final.weights, rng), refits + 1, final
         proof = (
             f"Pareto k {final.k_hat:.2f}, {final.fraction:.0%} of {len(final.x):,} proposals effective, {_count(refits, 'refit')}"
         )
@@ -132,121 +166,33 @@ class Collapsed:
         if trusted:
             states, accepted = independence_chains(final.log_weight, final.weights, self.chains, self.draws, steps, rng)
             stats = {"lp": final.lp[states], "acceptance_rate": accepted}
-            return final.x[states], stats, f"importance sampling: {what}; {proof}; {accepted.mean():.0%} accepted", numbers
-        t, stats = nuts(lambda z: -collapsed.log_density(sums, z), modes, self, seed)
+            means = "embedded Laplace approximation, importance weights on every draw" if approximate else "importance sampling"
+            return final.x[states], stats, f"{means}: {what}; {proof}; {accepted.mean():.0%} accepted", numbers
+        if approximate:
+            return f"the embedded Laplace approximation was refused ({what}; {proof})"
+        t, stats = nuts(lambda z: -form.log_density(sums, z), modes, self, seed)
         return t, stats, f"NUTS on the marginal density: {what}; importance sampling was refused ({proof})", numbers
 
 
-@dataclass(frozen=True, eq=False)
-class Weighted:
-    """S proposals (S, n), their log densities and log weights (S,), smoothed normalised weights (S,), and what proves them."""
-
-    x: np.ndarray
-    lp: np.ndarray
-    log_weight: np.ndarray
-    weights: np.ndarray
-    k_hat: float
-    fraction: float
-
-    def numbers(self) -> dict[str, float]:
-        """The proof, for the record."""
-        return {"pareto_k": self.k_hat, "efficiency": self.fraction, "importance_ess": self.fraction * len(self.x)}
+def noise_at(correction: Callable[..., np.ndarray], t: np.ndarray, size: int) -> Axes:
+    """From what the noise of an approximate form is drawn: its slices at t, where they are far from normal."""
+    return along(lambda x: correction(np.repeat(t[None], len(x), 0), x) - 0.5 * (x**2).sum(1), size)
 
 
-def weigh(density: Density, proposal: TMixture, size: int, rng: np.random.Generator) -> Weighted:
-    """Proposals from a mixture, weighted to the target."""
-    x = proposal.draw(size, rng)
-    lp = density(x)
-    log_weight = lp - proposal.log_density(x)
-    return Weighted(x, lp, log_weight, *importance(log_weight))
+def together(parts: Iterable[str], paths: Sequence[str]) -> str:
+    """What was done in each of several forms, in words; of one alone, just that."""
+    return "; ".join(f"{k or 'main part'}: {p}" for k, p in zip(parts, paths, strict=True)) if len(paths) > 1 else paths[0]
 
 
-def shapes(density: Density, modes: np.ndarray, hessians: np.ndarray, heights: np.ndarray) -> np.ndarray:
-    """(m, n, n) scale matrices: along each axis of curvature, half the farther distance at which the log density drops by 2.
-
-    Curvature alone makes a proposal too narrow where the target is skewed, as it is for scales near zero.
-    """
-    scales = []
-    for mode, hessian, height in zip(modes, hessians, heights, strict=True):
-        value, axes = np.linalg.eigh((hessian + hessian.T) / 2)
-        sd = 1 / np.sqrt(np.maximum(value, 1.0))
-        rays = np.concatenate([axes.T * sd[:, None], -axes.T * sd[:, None]])
-        points = mode + DISTANCES[:, None, None] * rays
-        drop = height - density(points.reshape(-1, mode.size)).reshape(DISTANCES.size, -1)
-        reached = drop >= 2.0
-        first = np.where(reached.any(0), reached.argmax(0), DISTANCES.size - 1)
-        farther = DISTANCES[first].reshape(2, -1).max(0) / 2
-        stretched = sd * np.clip(farther, 1.0, None)
-        scales.append((axes * stretched**2) @ axes.T)
-    return np.array(scales)
-
-
-def find_modes(density: Density, n: int, starts: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(m, n) distinct modes, (m, n, n) negative Hessians there, and (m,) log densities, the highest first."""
-    # Central differences: the reverse pass of a Cholesky factor costs twenty times as much as 2 n densities side by side.
-    moves = STEP * np.vstack([np.zeros((1, n)), np.eye(n), -np.eye(n)])
-
-    def objective(t: np.ndarray) -> tuple[float, np.ndarray]:
-        values = -np.asarray(density(t + moves))
-        finite = np.isfinite(values).all()
-        return (float(values[0]), (values[1 : n + 1] - values[n + 1 :]) / (2 * STEP)) if finite else (1e300, np.zeros(n))
-
-    def curvature(t: np.ndarray) -> np.ndarray:
-        gradients = np.array([objective(t + 10 * m)[1] for m in moves[1:]])
-        return (gradients[:n] - gradients[n:]) / (20 * STEP)
-
-    first = np.vstack([np.zeros((1, n)), rng.standard_normal((starts - 1, n))])
-    found = [optimize.minimize(objective, t, jac=True, method="BFGS", options={"gtol": 1e-2}) for t in first]
-    found = sorted((r for r in found if r.fun < 1e299), key=lambda r: r.fun)
-    modes: list[tuple[np.ndarray, np.ndarray, float]] = []
-    for r in found:
-        known = any((r.x - m) @ h @ (r.x - m) < 0.25 * n for m, h, _ in modes)
-        if not known and r.fun < found[0].fun + NEGLIGIBLE:
-            modes.append((r.x, curvature(r.x), -r.fun))
-    centers, hessians, heights = zip(*modes, strict=True)
-    return np.array(centers), np.array(hessians), np.array(heights)
-
-
-def importance(log_weight: np.ndarray) -> tuple[np.ndarray, float, float]:
-    """Pareto-smoothed normalised weights (S,), the shape k̂, and the effective fraction 1/(S Σw²)."""
-    from arviz_stats.base import array_stats
-
-    nothing = np.full(log_weight.size, 1 / log_weight.size), np.inf, 0.0
-    if not np.isfinite(log_weight).any():
-        return nothing
-    shifted = np.where(np.isfinite(log_weight), log_weight - np.max(log_weight), -1e3)
-    smoothed, k_hat = array_stats.psislw(-shifted)
-    weights = np.exp(smoothed - np.max(smoothed))
-    weights /= weights.sum()
-    if not np.isfinite(weights).all():
-        return nothing
-    return weights, float(k_hat), float(1 / (weights.size * np.sum(weights**2)))
-
-
-def independence_chains(
-    log_weight: np.ndarray, weights: np.ndarray, chains: int, draws: int, steps: int, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """(chain, draw) positions of the proposals that independence Metropolis visits, and (chain, draw) share of accepted steps.
-
-    Each chain walks through its own share of the proposals, `steps` of them a kept draw; it starts at one picked by
-    importance weight.
-    """
-    order = rng.permutation(log_weight.size)[: chains * draws * steps].reshape(draws, steps, chains)
-    start = rng.choice(log_weight.size, size=chains, p=weights)
-    log_u = np.log(rng.random(order.shape))
-    w = jnp.asarray(log_weight)
-
-    def step(state: Array, inputs: tuple[Array, Array]) -> tuple[Array, Array]:
-        candidate, threshold = inputs
-        accept = threshold < w[candidate] - w[state]
-        return jnp.where(accept, candidate, state), accept
-
-    def keep(state: Array, inputs: tuple[Array, Array]) -> tuple[Array, tuple[Array, Array]]:
-        state, accepted = jax.lax.scan(step, state, inputs)
-        return state, (state, accepted.mean(0))
-
-    _, (visited, accepted) = jax.lax.scan(keep, jnp.asarray(start), (jnp.asarray(order), jnp.asarray(log_u)))
-    return np.asarray(visited).T, np.asarray(accepted, float).T
+def side_by_side(parts: Mapping[str, Draws]) -> Draws:
+    """Draws of the product of independent posteriors: sites under their prefixes, densities added up."""
+    if list(parts) == [""]:
+        return parts[""]
+    sites = {f"{part}::{k}" if part else k: v for part, d in parts.items() for k, v in d.sites.items()}
+    stats = {f"{part}_{k}" if part else k: v for part, d in parts.items() for k, v in d.stats.items() if k != "lp"}
+    stats["lp"] = np.sum([d.stats["lp"] for d in parts.values()], axis=0)
+    numbers = {f"{part}_{k}" if part else k: v for part, d in parts.items() for k, v in d.numbers.items()}
+    return Draws(sites, stats, together(parts, [d.path for d in parts.values()]), numbers)
 
 
 def _count(n: int, what: str) -> str:

@@ -15,13 +15,16 @@ from bayes_causal.inference import generate
 from bayes_causal.inference.blocked_gibbs import BlockedGibbs
 from bayes_causal.inference.collapsed import Collapsed
 from bayes_causal.inference.engine import Engine
-from bayes_causal.inference.numpyro_nuts import NumpyroNuts
+from bayes_causal.inference.numpyro_nuts import CAREFUL, NumpyroNuts
 from bayes_causal.inference.tree import assemble
-from bayes_causal.models.base import Model, collapses, prefers_gibbs
+from bayes_causal.models.base import Approximated, Model, collapses, prefers_gibbs
 
 PRIOR_DRAWS = 1000
 LIKELIHOOD_DRAWS = 1000
-CAREFUL = 0.99
+PROVED = (
+    "coefficients are integrated out by a Laplace approximation, every draw weighted to the exact posterior; NUTS on the full "
+    "twin where Pareto k refuses that"
+)
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,9 @@ class Auto:
             return BlockedGibbs(**counts, progress=self.progress), f"exact conditional draws, block by block: {why}"
         if collapses(model):
             return Collapsed(**counts), "the model has a collapsed form: all but its few scales is integrated out exactly"
+        if isinstance(model, Approximated):
+            why = getattr(model, "no_collapsed_form", None)
+            return Collapsed(**counts), f"{why}: {PROVED}" if why else PROVED
         nuts = NumpyroNuts(**counts, progress=self.progress)
         if why := getattr(model, "no_collapsed_form", None):
             nuts = replace(nuts, target_accept=CAREFUL)

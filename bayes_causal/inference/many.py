@@ -19,7 +19,7 @@ import xarray as xr
 
 from bayes_causal.errors import TreeError
 from bayes_causal.inference.blocks import in_blocks
-from bayes_causal.inference.collapsed import importance
+from bayes_causal.inference.importance import importance
 from bayes_causal.inference.lines import on_lines
 from bayes_causal.inference.programs import programs, signature
 from bayes_causal.inference.tree import dataset

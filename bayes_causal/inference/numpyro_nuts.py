@@ -14,6 +14,7 @@ from bayes_causal.inference.engine import Draws, refuse_settings, refuse_without
 from bayes_causal.inference.generate import latent_sites
 from bayes_causal.models.base import Guides, Model, prefers_gibbs
 
+CAREFUL = 0.99
 STATS = {
     "diverging": "diverging",
     "energy": "energy",

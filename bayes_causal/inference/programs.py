@@ -13,11 +13,15 @@ from typing import Any
 
 import jax
 
-from bayes_causal.models.base import CollapsedForm, DrawsTotal, OnLine, TotalOnLine
+from bayes_causal.models.base import ApproximateForm, CollapsedForm, DrawsTotal, OnLine, TotalOnLine
+from bayes_causal.numerics.grouped import grouped
 
 KEPT = 32
-CACHED = 2**16
 _programs: OrderedDict[tuple[Any, ...], Programs] = OrderedDict()
+
+
+def _none(*_: Any) -> Any:
+    raise TypeError("an exact form has no corrections")
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +33,7 @@ class Programs:
     density : (sums, (S, n)) -> (S,) log densities
     draw : (sums, (S, n), (S, key)) -> sites (S, ...)
     many_density, many_draw : the same with P in front of everything, sums included
+    corrections : (sums, (S, n), (S, noise)) -> (S,) log corrections, for forms that are approximate
     many_total : (sums, (P, S, n), (P, S, key)) -> (P, S) totals, for forms that draw them
     many_table : (sums, (P, N, 1)) -> (P, N) log densities and tables of N nodes, for forms on a line
     between : (sums, (N,), tables, (S, 1), (S, n)) -> sites (S, ...) of one problem, for forms on a line
@@ -40,6 +45,7 @@ class Programs:
     draw: Callable[..., Any]
     many_density: Callable[..., Any]
     many_draw: Callable[..., Any]
+    corrections: Callable[..., Any] = _none
     many_total: Callable[..., Any] | None = None
     many_table: Callable[..., Any] | None = None
     between: Callable[..., Any] | None = None
@@ -53,8 +59,12 @@ def programs(form: CollapsedForm) -> Programs:
     if key not in _programs:
         bare = form.bare()
         both = bare.log_density, bare.draw_sites
-        over = (jax.jit(partial(way, f, bare.matrices)) for way in (_points, _problems) for f in both)
+        density, draw, many_density, many_draw = (
+            jax.jit(partial(way, f, bare.matrices)) for way in (_points, _problems) for f in both
+        )
         more: dict[str, Any] = {}
+        if isinstance(bare, ApproximateForm):
+            more["corrections"] = jax.jit(partial(_points, bare.correction, bare.matrices))
         if isinstance(bare, DrawsTotal):
             more["many_total"] = jax.jit(partial(_problems, bare.draw_total, bare.matrices))
         if isinstance(bare, OnLine):
@@ -62,7 +72,6 @@ def programs(form: CollapsedForm) -> Programs:
             more["between"] = jax.jit(jax.vmap(bare.draw_between, (None, None, None, 0, 0)))
         if isinstance(bare, TotalOnLine):
             more["many_total_between"] = jax.jit(partial(_totals_between, bare))
-        density, draw, many_density, many_draw = over
         _programs[key] = Programs(density, draw, many_density, many_draw, **more)
         if len(_programs) > KEPT:
             _programs.popitem(last=False)
@@ -71,25 +80,13 @@ def programs(form: CollapsedForm) -> Programs:
 
 def _points(f: Callable[..., Any], matrices: Callable[[Any], int], sums: Any, *x: Any) -> Any:
     """`f(sums, point)` over the leading axis of x."""
-    return _grouped(partial(f, sums), matrices(sums), *x)
+    return grouped(partial(f, sums), matrices(sums), *x)
 
 
 def _problems(f: Callable[..., Any], matrices: Callable[[Any], int], sums: Any, *x: Any) -> Any:
     """`f(sums, points)` over the leading problem axis of both."""
     one = jax.tree.map(lambda v: v[0], sums)
-    return _grouped(lambda *problem: _points(f, matrices, *problem), matrices(one) * x[0].shape[1], sums, *x)
-
-
-def _grouped(f: Callable[..., Any], values: int, *x: Any) -> Any:
-    """`f` over the leading axis of x: side by side, on CPUs in groups whose matrices stay in the cache, if there are any."""
-    n = int(jax.tree.leaves(x)[0].shape[0])
-    if not values or jax.default_backend() != "cpu":
-        return jax.vmap(f)(*x)
-    # A divisor of n, because a remainder would be a second program to compile.
-    group = next(g for g in range(min(n, max(1, CACHED // values)), 0, -1) if n % g == 0)
-    if group == n:
-        return jax.vmap(f)(*x)
-    return jax.lax.map(lambda point: f(*point), x, batch_size=group)
+    return grouped(lambda *problem: _points(f, matrices, *problem), matrices(one) * x[0].shape[1], sums, *x)
 
 
 def _totals_between(form: TotalOnLine, sums: Any, nodes: Any, tables: Any, t: Any, uniform: Any) -> Any:

@@ -114,6 +114,23 @@ class CollapsedForm(Protocol):
 
 
 @runtime_checkable
+class ApproximateForm(CollapsedForm, Protocol):
+    """A form whose density of θ and draws of the coefficients are approximate, and which knows by how much they are off.
+
+    Its `log_density` is that of the approximation; `draw_sites` takes t and the noise side by side, as one vector.
+    """
+
+    @property
+    def noise(self) -> int:
+        """Standard normals that one draw of the coefficients is made of."""
+        ...
+
+    def correction(self, sums: Any, t: Array, noise: Array) -> Array:
+        """Log of the exact joint density over the approximate one, at the coefficients that (noise,) standard normals give."""
+        ...
+
+
+@runtime_checkable
 class DrawsTotal(Protocol):
     """A collapsed form that draws the one number overall answers hang on, and nothing else."""
 
@@ -166,6 +183,28 @@ class Collapsible(Protocol):
 
     def collapsed(self, outcome: np.ndarray | None = None) -> CollapsedForm:
         """What is left to sample, as `numerics` integrates out the rest; for another standardised outcome, if given."""
+        ...
+
+
+@runtime_checkable
+class Approximated(Protocol):
+    """A model part of which can be integrated out approximately, so that weights can correct it.
+
+    An engine asks `collapses` first: what can be integrated out exactly is.
+    """
+
+    def approximated(self) -> ApproximateForm | Parts:
+        """What is left to sample, or several such forms that share nothing."""
+        ...
+
+
+@runtime_checkable
+class Parts(Protocol):
+    """Forms that share nothing, so that the posterior is their product."""
+
+    @property
+    def parts(self) -> Mapping[str, CollapsedForm]:
+        """The forms by the prefix of their sites, "" for none."""
         ...
 
 

@@ -31,19 +31,20 @@ from bayes_causal.data.panel import Panel
 from bayes_causal.data.panel_source import WITHOUT_ROWS, PanelSource
 from bayes_causal.errors import DataError, EstimandError, IdentificationError, closest
 from bayes_causal.estimates import Estimand
-from bayes_causal.models import did_answers, did_predictive, did_response, did_sampling
+from bayes_causal.models import did_answers, did_collapsed, did_predictive, did_response, did_sampling
 from bayes_causal.models.base import Assumption
 from bayes_causal.models.did_effects import STRUCTURES, ConstantEffect, EffectStructure
 from bayes_causal.models.did_estimands import contraction, panel_summary, told, weights_without
 from bayes_causal.models.did_families import FAMILIES, Family, impossible
 from bayes_causal.models.did_predictor import Predictor
 from bayes_causal.models.did_priors import Priors
-from bayes_causal.models.did_slopes import loadings
 from bayes_causal.models.panel_design import PanelDesign, in_row_space, panel_design, within_gram
 from bayes_causal.models.path_design import path_design
 
 if TYPE_CHECKING:
+    from bayes_causal.numerics.embedded_laplace import EmbeddedLaplace
     from bayes_causal.numerics.linear_gaussian import LinearGaussian
+    from bayes_causal.numerics.side_by_side import SideBySide
 
 
 @dataclass(frozen=True, eq=False, init=False)
@@ -59,7 +60,8 @@ class HierarchicalDiD:
     errors : {"ar1", "iid"}, optional
         "ar1" for normal outcomes; other families have independent errors only.
     family : {"gaussian", "student_t", "poisson", "negative_binomial", "bernoulli", "lognormal_hurdle"}
-        How the outcome is distributed. All but "gaussian" are sampled by NUTS.
+        How the outcome is distributed. For all but "gaussian" coefficients are integrated out approximately and draws weighted
+        to the exact posterior; where that cannot be proven NUTS samples everything.
     time_effects : {"fixed", "random_walk"}
     unit_slopes : bool
         Each unit ever treated has a random slope of the effect of its own. Answers are about the treated units in the sample:
@@ -262,52 +264,19 @@ class HierarchicalDiD:
             raise ValueError(f"no other outcome can stand in: {self.without_rows}")
         if self.no_collapsed_form:
             raise ValueError(f"{self.name} with family '{self.family}' has no collapsed form: {self.no_collapsed_form}")
-        from bayes_causal.numerics.linear_gaussian import Block, Hyper, linear_gaussian
-        from bayes_causal.numerics.panel_sums import Within, panel_sums, path_sums, sums_without
+        return did_collapsed.exact(self, "", outcome, without)
 
-        d, p = self.design, self.priors
-        n_terms, n_contrasts, n_effects, n_covariates = (
-            d.unit_terms.shape[1],
-            d.n_times - 1,
-            d.effect.shape[1],
-            d.covariates.shape[1],
-        )
-        ends = np.cumsum([1, n_terms, n_contrasts, n_effects, n_covariates])
-        walk = self.time_effects == "random_walk"
-        times = np.vstack([np.zeros(n_contrasts), np.tril(np.ones((n_contrasts, n_contrasts)))]) if walk else d.contrasts
-        columns = [
-            np.ones((d.y.size, 1)),
-            d.unit_terms[d.unit],
-            times[d.time],
-            d.effect,
-            d.covariates,
-            (d.y if outcome is None else outcome)[:, None],
-        ]
-        z = np.hstack(columns) * d.sqrt_weight[:, None]
-        blocks = [Block("intercept", (), p.intercept, 0, 1)]
-        if n_terms:
-            blocks.append(Block("delta", (n_terms,), p.slope, ends[0], ends[1]))
-        if walk:
-            blocks.append(Block("time_offset", (n_contrasts,), 1.0, ends[1], ends[2], scale="step_time"))
-        else:
-            blocks.append(Block("time_contrast", (n_contrasts,), p.time, ends[1], ends[2]))
-        blocks += self.structure.blocks(p, int(ends[2]))
-        if n_covariates:
-            blocks.append(Block("beta", (n_covariates,), p.slope, ends[3], ends[4]))
-        hypers = [Hyper("sigma", "half_normal", p.sigma), Hyper("sigma_unit", "half_normal", p.sigma_unit)]
-        hypers += [Hyper("rho", "uniform")] if self.errors == "ar1" else []
-        hypers += [Hyper("step_time", "half_normal", p.step_time)] if walk else []
-        hypers += [Hyper("sigma_slope", "half_normal", p.sigma_slope)] if self.unit_slopes else []
-        loading = loadings(d) if self.unit_slopes else d.sqrt_weight
-        if d.copies is None or d.within is None:
-            sums = panel_sums(z, loading, d.gap, self.gaps)
-        else:
-            differ = np.r_[1 + d.within.terms, np.arange(ends[3], ends[4] + 1)]
-            sums = path_sums(z, d.gap, self.gaps, d.copies, Within(differ, d.within.spread, d.time))
-        if without is not None:
-            sums = sums_without(sums, z, loading, d.gap, self.gaps, without)
-        scales = ("sigma_unit", "sigma_slope") if self.unit_slopes else ("sigma_unit",)
-        return linear_gaussian((*hypers, *self.structure.hypers(p)), tuple(blocks), sums, self.gaps, scales)
+    def approximated(self) -> EmbeddedLaplace | SideBySide:
+        """The same for families that are not Gaussian, where a Laplace approximation stands in and says how far it is off.
+
+        Raises
+        ------
+        ValueError
+            The family is Gaussian, and has a form that is exact.
+        """
+        if self.response.normal:
+            raise ValueError(f"{self.name} with family '{self.family}' has an exact form: use collapsed()")
+        return did_collapsed.approximated(self)
 
     def natural(self, sites: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Reported quantities in units of the outcome, or of η where the family has another scale; `att` always of the outcome.

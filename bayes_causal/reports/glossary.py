@@ -174,11 +174,12 @@ OPTIONS = {
 _NUTS = "The No-U-Turn sampler walks through all parameters at once; R-hat and effective sample sizes say whether it arrived. "
 ENGINES = {
     "collapsed": (
-        "Given a few scales (sizes of noise, of what differs or wanders, of pooling) the model is linear and Gaussian, so "
-        "levels, coefficients and effects are integrated out exactly. Values of the scales are proposed from an "
-        "approximation, weighted by the exact density and resampled; everything else is then drawn exactly. A Pareto k below "
-        "0.7 says that the weights can be trusted; the share that is effective says how good the approximation was. Where it is "
-        "not good enough, NUTS samples the scales instead, and the path says so."
+        "Given a few scales (sizes of noise, of what differs or wanders, of pooling) levels, period effects and treatment "
+        "effects are integrated out: exactly where the model is linear and Gaussian, else by a Laplace approximation. Values of "
+        "the scales, and of the effects where they are approximated, are proposed from an approximation, weighted by the exact "
+        "density and resampled; everything else is then drawn exactly. A Pareto k below 0.7 says that the weights can be "
+        "trusted; the share that is effective says how good the approximation was. Where it is not good enough, NUTS samples "
+        "instead, and the path says so."
     ),
     "gibbs": (
         "Parameters are drawn block by block, each block given the others: which controls are in, or the scale of each "

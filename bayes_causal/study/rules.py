@@ -133,7 +133,7 @@ def _model(study: Study, dropped: Set[str]) -> Iterator[str]:
             yield f"model.priors.{prior} is a scale, a positive number, and is {number:g}"
     given = study.model.options
     if "family" in given and "family" in entry.options:
-        yield from _family(str(given["family"]), given, study.engine.name)
+        yield from _family(str(given["family"]), given)
     if name == "structural_time_series" and study.engine.name == "collapsed":
         yield from _integrable(given)
     if study.engine.name == "gibbs" and "family" in entry.options:
@@ -145,14 +145,12 @@ def _model(study: Study, dropped: Set[str]) -> Iterator[str]:
         )
 
 
-def _family(family: str, given: Mapping[str, Any], engine: str) -> Iterator[str]:
+def _family(family: str, given: Mapping[str, Any]) -> Iterator[str]:
     """What a family of outcomes does not have."""
-    from bayes_causal.models.did_families import FAMILIES, impossible
+    from bayes_causal.models.did_families import impossible
 
     for problem in impossible(family, given.get("errors"), bool(given.get("unit_slopes"))):
         yield f"model.options: {problem}"
-    if engine == "collapsed" and family in FAMILIES and not FAMILIES[family].normal:
-        yield f"engine 'collapsed' needs family 'gaussian', and model.options.family is {family}: use auto or nuts"
 
 
 def _integrable(given: Mapping[str, Any]) -> Iterator[str]:

@@ -17,8 +17,9 @@ from scipy import special, stats
 from bayes_causal.data.simulate import simulate_panel
 from bayes_causal.inference import programs
 from bayes_causal.inference.blocks import in_chunks
-from bayes_causal.inference.collapsed import Collapsed, importance, independence_chains
+from bayes_causal.inference.collapsed import Collapsed
 from bayes_causal.inference.engine import Draws
+from bayes_causal.inference.importance import importance, independence_chains
 from bayes_causal.inference.numpyro_nuts import NumpyroNuts
 from bayes_causal.inference.tree import dataset, info
 from bayes_causal.models.hierarchical_did import HierarchicalDiD

@@ -241,13 +241,16 @@ def test_errors_are_ar1_where_they_can_be(make_outcomes: Callable[..., Panel]) -
     assert HierarchicalDiD(make_outcomes("poisson"), family="poisson").errors == "iid"
 
 
-def test_only_normal_outcomes_have_a_collapsed_form(make_outcomes: Callable[..., Panel]) -> None:
-    model = HierarchicalDiD(make_outcomes("poisson"), family="poisson")
+def test_only_normal_outcomes_have_an_exact_form(make_outcomes: Callable[..., Panel]) -> None:
+    model, normal = HierarchicalDiD(make_outcomes("poisson"), family="poisson"), HierarchicalDiD(make_outcomes("student_t"))
     engine, reason = Auto().choose(model)
-    assert (engine.name, reason) == ("nuts", "NUTS on the full twin: the family is not Gaussian")
-    assert Auto().choose(HierarchicalDiD(make_outcomes("student_t")))[0].name == "collapsed"
+    assert engine.name == "collapsed"
+    assert reason.startswith("the family is not Gaussian: coefficients are integrated out by a Laplace approximation")
+    assert "exactly" in Auto().choose(normal)[1]
     with pytest.raises(ValueError, match="no collapsed form: the family is not Gaussian"):
         model.collapsed()
+    with pytest.raises(ValueError, match="has an exact form"):
+        normal.approximated()
 
 
 def test_amounts_in_another_currency_have_effects_in_it(make_outcomes: Callable[..., Panel], seed: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from scipy import special
@@ -15,6 +15,7 @@ from bayes_causal.numerics.gauss_hermite import unit_log_likelihood
 
 if TYPE_CHECKING:
     from bayes_causal.models.did_priors import Priors
+    from bayes_causal.numerics.unit_quadrature import RowDensity
 
 
 class Bernoulli:
@@ -28,6 +29,7 @@ class Bernoulli:
     flat: ClassVar[float] = FLAT
     weighted: ClassVar[bool] = False
     parts: ClassVar[tuple[str, ...]] = ("",)
+    nodes: ClassVar[int] = 15
     top_level: ClassVar[tuple[str, ...]] = ()
     assumption: ClassVar[str] = "Outcomes are independent draws given unit and time effects, which add up in log odds."
 
@@ -61,6 +63,31 @@ class Bernoulli:
     def row_information(self, d: PanelDesign, part: str) -> np.ndarray:
         """The variance at the untreated mean."""
         return np.full(d.y.size, special.expit(d.center) * special.expit(-d.center))
+
+    def hypers(self, p: Priors, errors: str) -> tuple[Any, ...]:
+        """None."""
+        return ()
+
+    @property
+    def densities(self) -> dict[str, RowDensity]:
+        """Of the zeros and ones."""
+        return {"": self}
+
+    def normal_outcome(self, d: PanelDesign) -> np.ndarray:
+        """No part of it."""
+        raise TypeError("no row of this family is normal")
+
+    def log_density(self, y: Any, weight: Any, eta: Any, theta: Any) -> Any:
+        """Of a zero or one."""
+        import jax
+
+        return jax.nn.log_sigmoid((2 * y - 1) * eta)
+
+    def information(self, y: Any, weight: Any, eta: Any, theta: Any) -> Any:
+        """P (1 − p)."""
+        import jax
+
+        return jax.nn.sigmoid(eta) * jax.nn.sigmoid(-eta)
 
     def natural(self, sites: Named, scale: float) -> dict[str, np.ndarray]:
         """None."""

@@ -12,6 +12,7 @@ from bayes_causal.models.panel_design import PanelDesign
 
 if TYPE_CHECKING:
     from bayes_causal.models.did_priors import Priors
+    from bayes_causal.numerics.unit_quadrature import RowDensity
 
 Parts = Mapping[str, Any]
 """One entry a linear predictor: "" the main one, others by the prefix of their sites."""
@@ -69,6 +70,19 @@ class Family(Protocol):
 
     def row_information(self, d: PanelDesign, part: str) -> np.ndarray:
         """(N,) about how much each row says of its η, at the outset: what decides how units are best sampled."""
+        ...
+
+    @property
+    def densities(self) -> Mapping[str, RowDensity]:
+        """Those of the parts whose rows are not normal; the rest have a `normal_outcome`."""
+        ...
+
+    def normal_outcome(self, d: PanelDesign) -> np.ndarray:
+        """(N,) what is normal around η, in a part whose rows are; η centred and scaled as it is."""
+        ...
+
+    def hypers(self, p: Priors, errors: str) -> tuple[Any, ...]:
+        """Scales and shapes of the rows of the main part, as forms keep them."""
         ...
 
     def natural(self, sites: Named, scale: float) -> dict[str, np.ndarray]:

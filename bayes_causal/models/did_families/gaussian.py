@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from bayes_causal.models.panel_design import PanelDesign
 
 if TYPE_CHECKING:
     from bayes_causal.models.did_priors import Priors
+    from bayes_causal.numerics.unit_quadrature import RowDensity
 
 
 class Gaussian:
@@ -75,6 +76,22 @@ class Gaussian:
     def row_information(self, d: PanelDesign, part: str) -> np.ndarray:
         """One half of a standardised row's variance left."""
         return 2.0 * d.sqrt_weight**2
+
+    def hypers(self, p: Priors, errors: str) -> tuple[Any, ...]:
+        """σ, and ρ under AR(1) errors."""
+        from bayes_causal.numerics.linear_gaussian import Hyper
+
+        rho = (Hyper("rho", "uniform"),) if errors == "ar1" else ()
+        return Hyper("sigma", "half_normal", p.sigma), *rho
+
+    @property
+    def densities(self) -> dict[str, RowDensity]:
+        """None: rows are normal."""
+        return {}
+
+    def normal_outcome(self, d: PanelDesign) -> np.ndarray:
+        """The standardised outcome."""
+        return d.y
 
     def natural(self, sites: Named, scale: float) -> dict[str, np.ndarray]:
         """`sigma`, and `rho` under AR(1) errors."""

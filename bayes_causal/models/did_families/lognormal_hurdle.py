@@ -9,7 +9,7 @@ rows that have one.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from scipy import special
@@ -22,6 +22,7 @@ from bayes_causal.numerics import ar1
 
 if TYPE_CHECKING:
     from bayes_causal.models.did_priors import Priors
+    from bayes_causal.numerics.unit_quadrature import RowDensity
 
 
 class LognormalHurdle:
@@ -87,6 +88,21 @@ class LognormalHurdle:
     def row_information(self, d: PanelDesign, part: str) -> np.ndarray:
         """Of a logarithm with variance one half, or of a zero or one."""
         return bernoulli.Bernoulli().row_information(d, part) if part else np.full(d.y.size, 2.0)
+
+    def hypers(self, p: Priors, errors: str) -> tuple[Any, ...]:
+        """σ, of the amount."""
+        from bayes_causal.numerics.linear_gaussian import Hyper
+
+        return (Hyper("sigma", "half_normal", p.sigma),)
+
+    @property
+    def densities(self) -> dict[str, RowDensity]:
+        """Of zeros and ones; logarithms of amounts are normal."""
+        return {"occurrence": bernoulli.Bernoulli()}
+
+    def normal_outcome(self, d: PanelDesign) -> np.ndarray:
+        """Logarithms of the amounts, centred."""
+        return np.asarray(np.log(d.y) - d.center)
 
     def natural(self, sites: Named, scale: float) -> dict[str, np.ndarray]:
         """`sigma`, of logarithms."""

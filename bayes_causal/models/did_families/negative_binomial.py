@@ -7,7 +7,7 @@ intercept is centred on the log of the untreated mean.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from scipy import special
@@ -19,6 +19,7 @@ from bayes_causal.numerics.gauss_hermite import unit_log_likelihood
 
 if TYPE_CHECKING:
     from bayes_causal.models.did_priors import Priors
+    from bayes_causal.numerics.unit_quadrature import RowDensity
 
 
 class NegativeBinomial:
@@ -32,6 +33,7 @@ class NegativeBinomial:
     flat: ClassVar[float] = FLAT
     weighted: ClassVar[bool] = False
     parts: ClassVar[tuple[str, ...]] = ("",)
+    nodes: ClassVar[int] = 15
     top_level: ClassVar[tuple[str, ...]] = ("dispersion",)
     assumption: ClassVar[str] = "Counts are negative binomial, with one dispersion, and independent given unit and time effects."
 
@@ -68,6 +70,37 @@ class NegativeBinomial:
     def row_information(self, d: PanelDesign, part: str) -> np.ndarray:
         """That of a count whose level varies by a half."""
         return unit_means(d) / (1 + 0.25 * unit_means(d))
+
+    def hypers(self, p: Priors, errors: str) -> tuple[Any, ...]:
+        """κ."""
+        from bayes_causal.numerics.linear_gaussian import Hyper
+
+        return (Hyper("dispersion", "half_normal", p.dispersion),)
+
+    @property
+    def densities(self) -> dict[str, RowDensity]:
+        """Of the counts."""
+        return {"": self}
+
+    def normal_outcome(self, d: PanelDesign) -> np.ndarray:
+        """No part of it."""
+        raise TypeError("no row of this family is normal")
+
+    def log_density(self, y: Any, weight: Any, eta: Any, theta: Any) -> Any:
+        """Of a count."""
+        import jax.numpy as jnp
+        from jax.scipy.special import gammaln
+
+        shape = theta["dispersion"] ** -2
+        ratio = eta - jnp.log(shape)
+        return gammaln(y + shape) - gammaln(shape) - gammaln(y + 1) + y * ratio - (y + shape) * jnp.logaddexp(0.0, ratio)
+
+    def information(self, y: Any, weight: Any, eta: Any, theta: Any) -> Any:
+        """The mean over one plus κ² times it."""
+        import jax.numpy as jnp
+
+        mean = jnp.exp(eta)
+        return mean / (1 + theta["dispersion"] ** 2 * mean)
 
     def natural(self, sites: Named, scale: float) -> dict[str, np.ndarray]:
         """`dispersion`."""

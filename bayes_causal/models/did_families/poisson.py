@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from scipy import special
@@ -15,6 +15,7 @@ from bayes_causal.numerics.gauss_hermite import unit_log_likelihood
 
 if TYPE_CHECKING:
     from bayes_causal.models.did_priors import Priors
+    from bayes_causal.numerics.unit_quadrature import RowDensity
 
 
 class Poisson:
@@ -28,6 +29,7 @@ class Poisson:
     flat: ClassVar[float] = FLAT
     weighted: ClassVar[bool] = False
     parts: ClassVar[tuple[str, ...]] = ("",)
+    nodes: ClassVar[int] = 15
     top_level: ClassVar[tuple[str, ...]] = ()
     assumption: ClassVar[str] = "Counts are Poisson and independent given unit and time effects: their variance is their mean."
 
@@ -56,6 +58,32 @@ class Poisson:
     def row_information(self, d: PanelDesign, part: str) -> np.ndarray:
         """The variance of the count: the unit's mean."""
         return unit_means(d)
+
+    def hypers(self, p: Priors, errors: str) -> tuple[Any, ...]:
+        """None."""
+        return ()
+
+    @property
+    def densities(self) -> dict[str, RowDensity]:
+        """Of the counts."""
+        return {"": self}
+
+    def normal_outcome(self, d: PanelDesign) -> np.ndarray:
+        """No part of it."""
+        raise TypeError("no row of this family is normal")
+
+    def log_density(self, y: Any, weight: Any, eta: Any, theta: Any) -> Any:
+        """Of a count."""
+        import jax.numpy as jnp
+        from jax.scipy.special import gammaln
+
+        return y * eta - jnp.exp(eta) - gammaln(y + 1)
+
+    def information(self, y: Any, weight: Any, eta: Any, theta: Any) -> Any:
+        """e^η."""
+        import jax.numpy as jnp
+
+        return jnp.exp(eta)
 
     def natural(self, sites: Named, scale: float) -> dict[str, np.ndarray]:
         """None."""

@@ -6,7 +6,7 @@ the location, which is the mean where ν > 1.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from scipy import special
@@ -18,6 +18,7 @@ from bayes_causal.numerics.gauss_hermite import unit_log_likelihood
 
 if TYPE_CHECKING:
     from bayes_causal.models.did_priors import Priors
+    from bayes_causal.numerics.unit_quadrature import RowDensity
 
 NODES = 61
 
@@ -35,6 +36,7 @@ class StudentT:
     flat: ClassVar[float] = 1.0
     weighted: ClassVar[bool] = True
     parts: ClassVar[tuple[str, ...]] = ("",)
+    nodes: ClassVar[int] = 31
     top_level: ClassVar[tuple[str, ...]] = ("sigma", "nu")
     assumption: ClassVar[str] = "Errors are Student-t, independent within and between units given unit and time effects."
 
@@ -66,6 +68,36 @@ class StudentT:
     def row_information(self, d: PanelDesign, part: str) -> np.ndarray:
         """One half of a standardised row's variance left."""
         return 2.0 * d.sqrt_weight**2
+
+    def hypers(self, p: Priors, errors: str) -> tuple[Any, ...]:
+        """σ and ν."""
+        from bayes_causal.numerics.gamma_prior import GammaHyper
+        from bayes_causal.numerics.linear_gaussian import Hyper
+
+        return Hyper("sigma", "half_normal", p.sigma), GammaHyper("nu", p.nu)
+
+    @property
+    def densities(self) -> dict[str, RowDensity]:
+        """Of the outcomes."""
+        return {"": self}
+
+    def normal_outcome(self, d: PanelDesign) -> np.ndarray:
+        """No part of it."""
+        raise TypeError("no row of this family is normal")
+
+    def log_density(self, y: Any, weight: Any, eta: Any, theta: Any) -> Any:
+        """Of a standardised outcome."""
+        import jax.numpy as jnp
+        from jax.scipy.special import gammaln
+
+        nu, off = theta["nu"], weight * (y - eta) / theta["sigma"]
+        constant = gammaln((nu + 1) / 2) - gammaln(nu / 2) - 0.5 * jnp.log(nu * jnp.pi) + jnp.log(weight / theta["sigma"])
+        return constant - (nu + 1) / 2 * jnp.log1p(off**2 / nu)
+
+    def information(self, y: Any, weight: Any, eta: Any, theta: Any) -> Any:
+        """The expected one: the density is not log-concave."""
+        nu = theta["nu"]
+        return (nu + 1) / (nu + 3) * (weight / theta["sigma"]) ** 2 + 0.0 * eta
 
     def natural(self, sites: Named, scale: float) -> dict[str, np.ndarray]:
         """`sigma` and `nu`."""
