@@ -13,7 +13,10 @@ NOT_OPTIONS = ("self", "panel", "series", "data", "priors")
 
 @dataclass(frozen=True)
 class ModelEntry:
-    """One model: where it lives, what data it takes, what it is for, what it takes for granted and answers, in a line each."""
+    """One model: where it lives, what data it takes, what it is for, what it takes for granted and answers, in a line each.
+
+    `sections` are those of its report between the data and the comparison, in order, where they are not its kind's.
+    """
 
     name: str
     module: str
@@ -24,6 +27,7 @@ class ModelEntry:
     assumes: str
     estimands: tuple[str, ...]
     by: tuple[str, ...] = ()
+    sections: tuple[str, ...] = ()
 
     def load(self) -> Any:
         """The model's class."""
@@ -61,6 +65,18 @@ MODELS: dict[str, ModelEntry] = {
             "parallel trends given covariates; no anticipation; no interference between units; selection on levels only",
             ("att", "cumulative", "relative"),
             ("group", "arm", "event_time", "cohort", "time", "unit"),
+        ),
+        ModelEntry(
+            "synthetic_control",
+            "bayes_causal.models.synthetic_control",
+            "SyntheticControl",
+            "panel",
+            "synthetic control: one treated unit beside a weighted average of units never treated",
+            "a weighted comparison",
+            "a stable relation to the donors; donors the treatment leaves alone; no other event; no anticipation",
+            ("att", "cumulative", "relative"),
+            ("time", "event_time"),
+            sections=("series", "donors"),
         ),
         ModelEntry(
             "structural_time_series",

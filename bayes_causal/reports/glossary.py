@@ -63,6 +63,10 @@ WEIGHTS = {
         "(doi:10.1257/aer.20190159)"
     ),
     "did_simple": "gives every donor and every period the same weight",
+    "synthetic_control": (
+        "counts every observed treated date equally; the donors' weights are uncertain and so is what they leave over, and the "
+        "interval holds both"
+    ),
     "structural_time_series": (
         "counts every observed date of the post-period equally; the expectation carries the level, the seasons and the controls "
         "forward, and its interval grows with the horizon as the level did before"
@@ -131,6 +135,18 @@ EQUATIONS: dict[str, tuple[tuple[str, ...], tuple[tuple[str, str], ...]]] = {
             ("ρ, σ", "persistence and size of the errors; ρ is 0 with iid errors"),
         ),
     ),
+    "synthetic_control": (
+        (
+            "y_1t = a + Σ_j w_j y_jt + e_t   before the treatment; after it, the same without the outcome",
+            "e_t = ρ e_t−1 + v_t,   v_t ~ N(0, σ²),   w ~ Dirichlet(α, …, α)",
+        ),
+        (
+            ("w_j", "weight of donor j: none is negative, together they are one"),
+            ("α", "concentration of the weights, learned: low where few donors carry them"),
+            ("a", "by how much the treated unit lies above or below its weighted donors"),
+            ("ρ, v_t", "how much of a gap remains a period later, and its news; ρ is 0 with iid errors"),
+        ),
+    ),
     "structural_time_series": (
         (
             "y_t = μ_t + s_t + x_t′β + ε_t   before the intervention; after it, the same without the outcome",
@@ -186,6 +202,9 @@ OPTIONS = {
     ("unit_slopes", "False"): "units of one group respond alike",
     ("time_effects", "fixed"): "period effects are as good as fixed",
     ("time_effects", "random_walk"): "period effects follow a random walk",
+    ("weights", "simplex"): "no donor counts negatively, and together they count once",
+    ("intercept", "True"): "the treated unit may lie above or below its weighted donors",
+    ("intercept", "False"): "the treated unit lies among its weighted donors",
     ("level", "local_level"): "the level is a random walk",
     ("level", "local_linear_trend"): "the level is a random walk with a slope that wanders too",
     ("level", "semilocal"): "the level is a random walk with a slope that returns to a slope of the long run",
@@ -215,9 +234,9 @@ ENGINES = {
         "not good enough, NUTS samples the scales instead, and the path says so."
     ),
     "gibbs": (
-        "Parameters are drawn block by block, each block given the others: which controls are in, or the scale of each "
-        "coefficient, from their exact distributions; the few scales by Metropolis steps with levels and coefficients integrated "
-        "out. R-hat and effective sample sizes say whether the chains arrived."
+        "Parameters are drawn block by block, each block given the others, from its exact distribution or by a Metropolis step that "
+        "the exact density accepts, with what is Gaussian integrated out. R-hat and effective sample sizes say whether the chains "
+        "arrived."
     ),
     "nuts": _NUTS + "Run by NumPyro.",
     "pymc": _NUTS + "Run by PyMC.",
