@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from bayes_causal.numerics.simplex import Exchange, ExchangeSums
 
 NOISE_SEED = 20_100_101
-FEWEST_MOVES = 16
+FEWEST_MOVES = 3
 
 
 @dataclass(frozen=True)
@@ -174,10 +174,10 @@ class SyntheticControl:
 
     def form(self, sums: ExchangeSums) -> Exchange:
         """The blocks, for the sums of one problem or of many with the same donors."""
-        from bayes_causal.numerics.simplex import Exchange
+        from bayes_causal.numerics.simplex import ROUNDS, Exchange
 
         donors = int(np.shape(sums.first)[-1]) - 2
-        return Exchange(self.errors == "ar1", self.intercept, max(FEWEST_MOVES, donors), sums)
+        return Exchange(self.errors == "ar1", self.intercept, max(FEWEST_MOVES, -(-donors // ROUNDS)), sums)
 
     def sums(self, d: DonorDesign, outcome: np.ndarray | None = None, gaps: Sequence[int] | None = None) -> ExchangeSums:
         """What the fitted rows of a design say, for another standardised (N,) outcome and a wider set of gaps if given."""

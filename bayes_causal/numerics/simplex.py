@@ -7,13 +7,15 @@ g = s_a²/(σ² + s_a² q). For rows apart by gaps d, R is a sum of a few matric
 ρ and σ come from products that are formed once. An exchange moves the share v of one donor in the joint weight of two: given
 the rest, v has a normal likelihood and the prior [v(1−v)]^(α−1). It is proposed from a mixture of that normal, truncated to
 (0, 1), and a power law at both ends which follows the prior where weights are as good as zero; acceptance makes it exact.
-The pair is drawn with probability proportional to its joint weight, which the move leaves alone.
+The pair is drawn with probability proportional to its joint weight, which the move leaves alone. Concentration and weights
+depend on each other closely, so that α also moves with all weights at once (`spread`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -21,13 +23,15 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jax.scipy.special import gammaln, logsumexp, ndtr, ndtri
+from scipy import special
 
 LOG_2PI = float(np.log(2 * np.pi))
 CELLS = 64
+MIDDLES = (np.arange(CELLS) + 0.5) / CELLS
 FLAT = 5.0  # sd of the widest truncated normal that is proposed
 FAR = 4.0  # sds beyond the ends at which its mean is held
-LEAST, MOST = 1e-3, 0.5  # bounds below which weights are stretched
-STRETCH, STRETCHES = 0.7, 4
+STEP = 0.7  # sd of the moves of log α with all weights
+ROUNDS = 8  # of exchanges in a sweep, each followed by such a move
 TINY = 1e-300
 
 
@@ -42,6 +46,7 @@ class ExchangeSums(NamedTuple):
     gaps, counts : (D,) periods, and rows that follow such a gap
     intercept_sd, sigma_scale : () scales of the priors, the first 0 without an intercept
     log_range : (2,) ends of the uniform prior of log α
+    constants : (CELLS,) log constants of the Dirichlet in the middles of even cells between them
     """
 
     first: Any
@@ -51,6 +56,7 @@ class ExchangeSums(NamedTuple):
     intercept_sd: Any
     sigma_scale: Any
     log_range: Any
+    constants: Any
 
 
 def exchange_sums(
@@ -72,8 +78,11 @@ def exchange_sums(
         cross = own.T @ last
         products[k] = own.T @ own, cross + cross.T, last.T @ last
     counts = np.array([(gap[1:] == d).sum() for d in gaps], float)
-    scales = np.asarray(float(intercept_sd)), np.asarray(float(sigma_scale))
-    return ExchangeSums(np.outer(z[0], z[0]), products, np.array(gaps, float), counts, *scales, np.array(log_range, float))
+    alpha = np.exp(log_range[0] + (log_range[1] - log_range[0]) * MIDDLES)
+    constants = special.gammaln(x.shape[1] * alpha) - x.shape[1] * special.gammaln(alpha)
+    scales = (np.asarray(float(v)) for v in (intercept_sd, sigma_scale))
+    ends = np.array(log_range, float)
+    return ExchangeSums(np.outer(z[0], z[0]), products, np.array(gaps, float), counts, *scales, ends, constants)
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +93,7 @@ class Exchange:
     ----------
     ar : whether errors are autoregressive; ρ is 0 else
     intercept : whether there is one
-    moves : exchanges a sweep
+    moves : exchanges a round
     sums : what the data say
     """
 
@@ -102,7 +111,7 @@ class Exchange:
         """What the blocks are, in words."""
         errors = "their autocorrelation" if self.ar else "no autocorrelation"
         return (
-            f"{self.moves} exchanges a sweep between pairs of {sums.first.shape[-1] - 2} donors, intercept integrated out; "
+            f"{ROUNDS * self.moves} exchanges a sweep between pairs of {sums.first.shape[-1] - 2} donors, intercept integrated out; "
             f"concentration and size of the errors, {errors}"
         )
 
@@ -130,15 +139,15 @@ class Exchange:
 
     def sweep(self, sums: ExchangeSums, state: Mapping[str, Array], key: Array, adapting: Array) -> dict[str, Array]:
         """Exchanges given the rest, then concentration, σ and ρ, each given the others."""
-        keys = jax.random.split(key, 5)
-        log_w, accepted = self._exchanges(sums, state, keys[0])
-        state = dict(state) | {"log_w": log_w - logsumexp(log_w), "acceptance_rate": accepted}
-        state["log_alpha"] = draw_concentration(sums.log_range, state["log_alpha"], state["log_w"], keys[1])
-        state |= self._stretch(sums, state, keys[4])
+        # One call for all numbers of a sweep: calls, not numbers, cost time.
+        sizes = ROUNDS * (5 * self.moves + 3), 2, 2, 2
+        u = jnp.split(jax.random.uniform(key, (sum(sizes),), float, TINY), np.cumsum(sizes)[:-1])
+        state = dict(state) | self._weights(sums, state, u[0].reshape(ROUNDS, -1))
+        state["log_alpha"] = draw_concentration(sums, state["log_alpha"], state["log_w"], u[1])
         forms = residual_forms(sums, jnp.exp(state["log_w"]))
-        state["log_sigma"] = self._draw_sigma(sums, state, forms, keys[2])
+        state["log_sigma"] = self._draw_sigma(sums, state, forms, u[2])
         if self.ar:
-            state["rho"] = self._draw_rho(sums, state, forms, keys[3])
+            state["rho"] = self._draw_rho(sums, state, forms, u[3])
         return state | {"lp": self._lp(sums, state, forms)}
 
     def sites(self, sums: ExchangeSums, state: Mapping[str, Array], key: Array) -> dict[str, Array]:
@@ -166,49 +175,27 @@ class Exchange:
         priors -= jnp.log(sums.log_range[1] - sums.log_range[0]) + (jnp.log(2.0) if self.ar else 0.0)
         return log_likelihood(sums, forms, sigma, state["rho"]) + log_dirichlet(state["log_w"], state["log_alpha"]) + priors
 
-    def _exchanges(self, sums: ExchangeSums, state: Mapping[str, Array], key: Array) -> tuple[Array, Array]:
+    def _weights(self, sums: ExchangeSums, state: Mapping[str, Array], uniform: Array) -> dict[str, Array]:
+        """Weights and log α: rounds of exchanges, and after each a move of α with all weights."""
         m, donors = self._precision(sums, state), sums.first.shape[-1] - 2
-        gram, w = m[:donors, :donors], jnp.exp(state["log_w"])
-        alpha = jnp.exp(state["log_alpha"])
+        gram, along, upto = m[:donors, :donors], m[:donors, donors], jnp.triu(jnp.ones((donors, donors)))
 
-        def move(carry: tuple[Array, Array], u: Array) -> tuple[tuple[Array, Array], Array]:
-            log_w, slope = carry
-            (i, j), u = _pair(log_w, u), u[2:]
-            row_i, row_j = gram[i], gram[j]
-            curvature = jnp.maximum(row_i[i] + row_j[j] - 2 * row_i[j], 0.0)
-            log_s = jnp.logaddexp(log_w[i], log_w[j])
-            s, log_v, log_rest = jnp.exp(log_s), log_w[i] - log_s, log_w[j] - log_s
-            new_v, new_rest, taken = exchange(log_v, log_rest, s * (slope[i] - slope[j]), s**2 * curvature, alpha, u)
-            d = jnp.where(taken, s * (jnp.exp(new_v) - jnp.exp(log_v)), 0.0)
-            at = jnp.arange(donors)
-            log_w = jnp.where((at == i) & taken, log_s + new_v, jnp.where((at == j) & taken, log_s + new_rest, log_w))
-            return (log_w, slope - d * (row_i - row_j)), taken
-
-        uniform = jax.random.uniform(key, (self.moves, 5), float, TINY)
-        start = state["log_w"], m[:donors, donors] - gram @ w
-        (log_w, _), taken = jax.lax.scan(move, start, uniform)
-        return log_w, jnp.mean(taken.astype(float))
-
-    def _stretch(self, sums: ExchangeSums, state: Mapping[str, Array], key: Array) -> dict[str, Array]:
-        """Log α together with the weights below a random bound, each kept at its quantile of the power law below it."""
-        m, donors = self._precision(sums, state), sums.first.shape[-1] - 2
-        gram, along = m[:donors, :donors], m[:donors, donors]
-
-        def fit(log_w: Array) -> Array:
-            w = jnp.exp(log_w)
-            return w @ along - 0.5 * w @ gram @ w
-
-        def move(carry: tuple[Array, Array], keys: Array) -> tuple[tuple[Array, Array], None]:
+        def a_round(carry: tuple[Array, Array], u: Array) -> tuple[tuple[Array, Array], Array]:
             log_w, x = carry
-            u = jax.random.uniform(keys, (4,), float, TINY)
-            bound, delta = jnp.log(LEAST) + u[0] * (jnp.log(MOST) - jnp.log(LEAST)), STRETCH * ndtri(u[1])
-            new, change = stretched(log_w, x, delta, bound)
+            w = jnp.exp(log_w)
+            start = log_w, w @ upto, along - gram @ w
+            (log_w, _, _), taken = jax.lax.scan(partial(_exchanged, gram, jnp.exp(x)), start, u[3:].reshape(-1, 5))
+            log_w = log_w - logsumexp(log_w)
+            delta = STEP * ndtri(u[0])
+            new, change = spread(log_w, x, delta, ndtri(u[1]))
+            both = jnp.exp(jnp.stack([log_w, new]))
+            fit = both @ along - 0.5 * ((both @ gram) * both).sum(1)
             inside = (x + delta > sums.log_range[0]) & (x + delta < sums.log_range[1])
-            taken = inside & (jnp.log(u[2]) < change + fit(new) - fit(log_w))
-            return (jnp.where(taken, new, log_w), jnp.where(taken, x + delta, x)), None
+            moves = inside & (jnp.log(u[2]) < change + fit[1] - fit[0])
+            return (jnp.where(moves, new, log_w), jnp.where(moves, x + delta, x)), jnp.mean(taken.astype(float))
 
-        (log_w, x), _ = jax.lax.scan(move, (state["log_w"], state["log_alpha"]), jax.random.split(key, STRETCHES))
-        return {"log_w": log_w, "log_alpha": x}
+        (log_w, x), accepted = jax.lax.scan(a_round, (state["log_w"], state["log_alpha"]), uniform)
+        return {"log_w": log_w, "log_alpha": x, "acceptance_rate": accepted.mean()}
 
     def _precision(self, sums: ExchangeSums, state: Mapping[str, Array]) -> Array:
         """(J + 1, J + 1) products of donors and outcome at the current σ and ρ, the intercept integrated out."""
@@ -216,7 +203,7 @@ class Exchange:
         g = sums.intercept_sd**2 / (sigma2 + sums.intercept_sd**2 * m[-1, -1])
         return (m[:-1, :-1] - g * jnp.outer(m[:-1, -1], m[:-1, -1])) / sigma2
 
-    def _draw_sigma(self, sums: ExchangeSums, state: Mapping[str, Array], forms: Array, key: Array) -> Array:
+    def _draw_sigma(self, sums: ExchangeSums, state: Mapping[str, Array], forms: Array, u: Array) -> Array:
         """Log σ given the rest."""
         n, (ee, e1, q) = 1 + sums.counts.sum(), combine(sums, forms, state["rho"])
         middle = 0.5 * jnp.log(jnp.maximum(ee - e1**2 / q, TINY) / jnp.maximum(n - 1, 1.0))
@@ -225,9 +212,9 @@ class Exchange:
             sigma = jnp.exp(x)
             return gaussian(n, ee, e1, q, sums.intercept_sd, sigma) - 0.5 * (sigma / sums.sigma_scale) ** 2 + x
 
-        return draw_on_line(density, state["log_sigma"], middle, 1.2 / jnp.sqrt(2 * n), key)
+        return draw_on_line(density, state["log_sigma"], middle, 1.2 / jnp.sqrt(2 * n), u)
 
-    def _draw_rho(self, sums: ExchangeSums, state: Mapping[str, Array], forms: Array, key: Array) -> Array:
+    def _draw_rho(self, sums: ExchangeSums, state: Mapping[str, Array], forms: Array, u: Array) -> Array:
         """ρ given the rest, as its Fisher transform."""
         n, sigma = 1 + sums.counts.sum(), jnp.exp(state["log_sigma"])
         own, cross, before = (forms[1 + k :: 3].sum(0) for k in range(3))
@@ -238,8 +225,25 @@ class Exchange:
         def density(x: Array) -> Array:
             return log_likelihood(sums, forms, sigma, jnp.tanh(x)) + log_sech2(x)
 
-        x = draw_on_line(density, jnp.arctanh(state["rho"]), jnp.arctanh(rho), jnp.maximum(0.75 / jnp.sqrt(n), 0.5), key)
+        x = draw_on_line(density, jnp.arctanh(state["rho"]), jnp.arctanh(rho), jnp.maximum(0.75 / jnp.sqrt(n), 0.5), u)
         return jnp.clip(jnp.tanh(x), -1 + 1e-15, 1 - 1e-15)
+
+
+def _exchanged(
+    gram: Array, alpha: Array, carry: tuple[Array, Array, Array], u: Array
+) -> tuple[tuple[Array, Array, Array], Array]:
+    """Log weights, their sums up to each, and the slope of the fit, after an exchange; and whether there was one."""
+    log_w, total, slope = carry
+    (i, j), at = pair(total, u), jnp.arange(log_w.shape[0])
+    row_i, row_j = gram[i], gram[j]
+    curvature = jnp.maximum(row_i[i] + row_j[j] - 2 * row_i[j], 0.0)
+    log_s = jnp.logaddexp(log_w[i], log_w[j])
+    s, log_v, log_rest = jnp.exp(log_s), log_w[i] - log_s, log_w[j] - log_s
+    new_v, new_rest, taken = exchange(log_v, log_rest, s * (slope[i] - slope[j]), s**2 * curvature, alpha, u[2:])
+    d = jnp.where(taken, s * (jnp.exp(new_v) - jnp.exp(log_v)), 0.0)
+    log_w = jnp.where((at == i) & taken, log_s + new_v, jnp.where((at == j) & taken, log_s + new_rest, log_w))
+    total = total + d * ((at >= i).astype(float) - (at >= j).astype(float))
+    return (log_w, total, slope - d * (row_i - row_j)), taken
 
 
 def exchange(log_v: Array, log_rest: Array, slope: Array, curvature: Array, alpha: Array, u: Array) -> tuple[Array, Array, Array]:
@@ -278,56 +282,65 @@ def exchange(log_v: Array, log_rest: Array, slope: Array, curvature: Array, alph
     return jnp.where(taken, low, log_v), jnp.where(taken, high, log_rest), taken
 
 
-def stretched(log_w: Array, x: Array, delta: Array, bound: Array) -> tuple[Array, Array]:
+def spread(log_w: Array, x: Array, delta: Array, z: Array) -> tuple[Array, Array]:
     """Log weights after log α went from x to x + delta, and the log of what the prior and the map make of it.
 
-    A weight below exp(bound) has a density that goes with w^(α−1), and moves to bound + (log w − bound) e^−delta; the largest
-    weight takes up the difference.
+    Weights become positive variables by a sum whose logarithm lies z sds from its mean, had they been gamma variables of
+    concentration α. The logarithm of each is then mapped so that mean and sd are those of its distribution at the new α. Means and
+    sds are approximations; the ratio is exact for the map as it is.
     """
-    alpha, new_alpha, largest, donors = jnp.exp(x), jnp.exp(x + delta), jnp.argmax(log_w), log_w.shape[0]
-    is_largest = jnp.arange(donors) == largest
-    below = (log_w < bound) & ~is_largest
-    moved = jnp.where(below, bound + (log_w - bound) * jnp.exp(-delta), log_w)
-    rest = 1 - jnp.where(is_largest, 0.0, jnp.exp(moved)).sum()
-    new = jnp.where(is_largest, jnp.log(jnp.maximum(rest, TINY)), moved)
-    many = below.sum()
-    change = log_constant(donors, new_alpha) - log_constant(donors, alpha) + many * ((new_alpha - alpha) * bound - delta)
-    change += jnp.where(below, 0.0, (new_alpha - 1) * new - (alpha - 1) * log_w).sum()
-    possible = (rest > TINY) & (jnp.argmax(new) == largest)
-    return new, jnp.where(possible, change, -jnp.inf)
+    alpha, new_alpha, donors = jnp.exp(x), jnp.exp(x + delta), log_w.shape[0]
+    (mean, log_sd), (new_mean, new_log_sd) = log_gamma_moments(alpha), log_gamma_moments(new_alpha)
+    (middle, width), (new_middle, new_width) = log_gamma_moments(donors * alpha), log_gamma_moments(donors * new_alpha)
+    total, log_ratio = middle + jnp.exp(width) * z, new_log_sd - log_sd
+    moved = new_mean + (log_w + total - mean) * jnp.exp(log_ratio)
+    new_total = logsumexp(moved)
+    new, new_z = moved - new_total, (new_total - new_middle) * jnp.exp(-new_width)
+    change = log_constant(donors, new_alpha) - log_constant(donors, alpha) + donors * log_ratio
+    change += new_alpha * new.sum() - alpha * log_w.sum()  # α − 1 of the prior, and 1 of each derivative
+    return new, change + 0.5 * (z**2 - new_z**2) + width - new_width
 
 
-def draw_concentration(log_range: Array, x: Array, log_w: Array, key: Array) -> Array:
+def log_gamma_moments(alpha: Array) -> tuple[Array, Array]:
+    """Mean and log sd of the logarithm of a gamma variable, to a few per cent: right as α goes to 0 and to infinity."""
+    return jnp.log(alpha + 0.56) - 1 / alpha, 0.5 * jnp.log(1 / alpha**2 + 1 / (alpha + 0.61))
+
+
+def draw_concentration(sums: ExchangeSums, x: Array, log_w: Array, u: Array) -> Array:
     """Log α given the weights: a cell of a grid by its density in the middle, a point in it, accepted by its own density."""
-    low, high = log_range
-    width = (high - low) / CELLS
-    middle = low + width * (jnp.arange(CELLS) + 0.5)
-    cells = log_dirichlet(log_w, middle)
-    keys = jax.random.split(key, 3)
-    cell = jax.random.categorical(keys[0], cells)
-    new = low + width * (cell + jax.random.uniform(keys[1], (), float))
-    here = cells[jnp.clip(((x - low) / width).astype(int), 0, CELLS - 1)]
-    change = log_dirichlet(log_w, new) - log_dirichlet(log_w, x) - (cells[cell] - here)
-    return jnp.where(jnp.log(jax.random.uniform(keys[2], (), float, TINY)) < change, new, x)
+    low, width = sums.log_range[0], (sums.log_range[1] - sums.log_range[0]) / CELLS
+    total = log_w.sum()
+    cells = sums.constants + (jnp.exp(low + width * CELLS * MIDDLES) - 1) * total
+    cell, inside = pick(cells, u[0])
+    new = low + width * (cell + inside)
+    here = jnp.clip(((x - low) / width).astype(int), 0, CELLS - 1)
+    change = log_dirichlet(log_w, new) - log_dirichlet(log_w, x) - (cells[cell] - cells[here])
+    return jnp.where(jnp.log(u[1]) < change, new, x)
 
 
-def draw_on_line(density: Any, x: Array, middle: Array, scale: Array, key: Array) -> Array:
+def pick(cells: Array, u: Array) -> tuple[Array, Array]:
+    """A cell by its log weight, and a place in it that is uniform on (0, 1), both from one uniform number."""
+    weight = jnp.exp(cells - cells.max())
+    total = weight @ jnp.triu(jnp.ones((CELLS, CELLS)))
+    at = u * total[-1]
+    cell = jnp.minimum((total < at).sum(), CELLS - 1)
+    return cell, jnp.clip(1 - (total[cell] - at) / weight[cell], 1e-9, 1 - 1e-9)
+
+
+def draw_on_line(density: Any, x: Array, middle: Array, scale: Array, u: Array) -> Array:
     """A point on the line that leaves exp(density) as it is, from cells of equal mass under a logistic around `middle`."""
-    keys = jax.random.split(key, 3)
-    inside = (jnp.arange(CELLS) + 0.5) / CELLS
 
     def over(x: Array) -> Array:
         """Log density over the logistic's."""
-        z = (x - middle) / scale
-        return density(x) - log_sech2(z / 2)
+        return density(x) - log_sech2((x - middle) / (2 * scale))
 
-    cells = jax.vmap(over)(middle + scale * (jnp.log(inside) - jnp.log1p(-inside)))
-    cell = jax.random.categorical(keys[0], cells)
-    u = (cell + jax.random.uniform(keys[1], (), float, 1e-12, 1 - 1e-12)) / CELLS
-    new = middle + scale * (jnp.log(u) - jnp.log1p(-u))
-    here = cells[jnp.clip((CELLS * jax.nn.sigmoid((x - middle) / scale)).astype(int), 0, CELLS - 1)]
-    change = over(new) - over(x) - (cells[cell] - here)
-    return jnp.where(jnp.log(jax.random.uniform(keys[2], (), float, TINY)) < change, new, x)
+    cells = jax.vmap(over)(middle + scale * (np.log(MIDDLES) - np.log1p(-MIDDLES)))
+    cell, inside = pick(cells, u[0])
+    at = (cell + inside) / CELLS
+    new = middle + scale * (jnp.log(at) - jnp.log1p(-at))
+    here = jnp.clip((CELLS * jax.nn.sigmoid((x - middle) / scale)).astype(int), 0, CELLS - 1)
+    change = over(new) - over(x) - (cells[cell] - cells[here])
+    return jnp.where(jnp.log(u[1]) < change, new, x)
 
 
 def log_dirichlet(log_w: Array, log_alpha: Array) -> Array:
@@ -380,9 +393,9 @@ def log_sech2(x: Array) -> Array:
     return 2 * (jnp.log(2.0) - jnp.logaddexp(x, -x))
 
 
-def _pair(log_w: Array, u: Array) -> tuple[Array, Array]:
-    """One donor with probability its weight, and any other: each pair by its joint weight."""
-    donors, total = log_w.shape[0], jnp.cumsum(jnp.exp(log_w))
+def pair(total: Array, u: Array) -> tuple[Array, Array]:
+    """One donor with probability its weight, from (J,) sums of weights up to each, and any other: pairs by joint weight."""
+    donors = total.shape[0]
     i = jnp.minimum((total < u[0] * total[-1]).sum(), donors - 1)
     j = jnp.minimum((u[1] * (donors - 1)).astype(int), donors - 2)
     return i, j + (j >= i)
