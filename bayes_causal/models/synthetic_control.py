@@ -177,7 +177,7 @@ class SyntheticControl:
         from bayes_causal.numerics.simplex import ROUNDS, Exchange
 
         donors = int(np.shape(sums.first)[-1]) - 2
-        return Exchange(self.errors == "ar1", self.intercept, max(FEWEST_MOVES, -(-donors // ROUNDS)), sums)
+        return Exchange(self.errors == "ar1", self.intercept, max(FEWEST_MOVES, -(-3 * donors // ROUNDS)), sums)
 
     def sums(self, d: DonorDesign, outcome: np.ndarray | None = None, gaps: Sequence[int] | None = None) -> ExchangeSums:
         """What the fitted rows of a design say, for another standardised (N,) outcome and a wider set of gaps if given."""

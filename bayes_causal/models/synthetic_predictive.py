@@ -15,6 +15,7 @@ from bayes_causal.errors import EstimandError, closest
 from bayes_causal.estimates import Estimand
 from bayes_causal.models.donor_design import DonorDesign
 from bayes_causal.models.series_errors import SeriesErrors
+from bayes_causal.numerics import ar1
 
 if TYPE_CHECKING:
     from bayes_causal.models.synthetic_control import SyntheticControl
@@ -32,10 +33,22 @@ def expected(d: DonorDesign, sites: Sites) -> np.ndarray:
 def counterfactual(d: DonorDesign, errors: SeriesErrors, sites: Sites, rng: np.random.Generator) -> np.ndarray:
     """(..., O) the outcome without treatment in rows with an outcome, natural units, error and all.
 
-    Before the treatment errors are drawn anew; from there on they continue that of the last row fitted.
+    From the treatment on errors continue that of the last row fitted; before it each row is seen from the one before.
     """
     mean = expected(d, sites)
-    return d.center + d.scale * (mean + errors.ahead(mean, sites, d, rng))[..., d.seen]
+    outcome = mean + errors.ahead(mean, sites, d, rng)
+    outcome[..., d.fitted_rows] = _one_ahead(d, sites, mean[..., d.fitted_rows], rng)
+    return d.center + d.scale * outcome[..., d.seen]
+
+
+def _one_ahead(d: DonorDesign, sites: Sites, mean: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """(..., N) draws of each fitted row given the outcome of the one before, from (..., N) means."""
+    sigma, lead = sites["sigma"].ravel(), mean.shape[:-1]
+    rho = sites["rho"].ravel() if "rho" in sites else np.zeros(sigma.size)
+    flat = mean.reshape(sigma.size, -1)
+    left = np.concatenate([np.zeros((sigma.size, 1)), (d.y[d.fitted_rows] - flat)[:, :-1]], 1)
+    noise = ar1.innovation_sd(rho, sigma, d.gap) * rng.standard_normal(flat.shape)
+    return np.asarray(flat + ar1.carry(rho, d.gap) * left + noise).reshape(*lead, -1)
 
 
 def average(d: DonorDesign, errors: SeriesErrors, sites: Sites, rng: np.random.Generator) -> np.ndarray:

@@ -31,8 +31,11 @@ MIDDLES = (np.arange(CELLS) + 0.5) / CELLS
 FLAT = 5.0  # sd of the widest truncated normal that is proposed
 FAR = 4.0  # sds beyond the ends at which its mean is held
 STEP = 0.7  # sd of the moves of log α with all weights
-ROUNDS = 8  # of exchanges in a sweep, each followed by such a move
+ROUNDS = 24  # of exchanges in a sweep, each followed by such a move
 TINY = 1e-300
+
+
+Walk = tuple[Array, Array, Array]
 
 
 class ExchangeSums(NamedTuple):

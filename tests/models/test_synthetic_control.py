@@ -118,6 +118,22 @@ def test_the_average_effect_has_its_predictive_distribution(gaps: Panel, rng: np
     assert stats.kstest(wrong, stats.norm(mean, sd).cdf).pvalue < 1e-4
 
 
+def test_before_the_treatment_each_date_is_seen_from_the_one_before(gaps: Panel, rng: np.random.Generator) -> None:
+    """Draws at fixed parameters against the conditional of the dense normal at each fitted date (KS, 9 dates)."""
+    model, w = SyntheticControl(gaps), rng.dirichlet(np.ones(5))
+    site = {"intercept": 0.4, "sigma": 0.5, "rho": 0.7, "log_concentration": 0.0}
+    sites = {k: np.full(20_000, v) for k, v in site.items()} | {"weight": np.tile(w, (20_000, 1))}
+    d = model.design
+    at = d.fitted_rows
+    drawn = (model.natural(sites)["counterfactual"][:, d.fitted[d.seen]] - d.center) / d.scale
+    mean = 0.4 + d.x[at] @ w
+    c = 0.25 / (1 - 0.49) * 0.7 ** np.abs(at[:, None] - at)
+    for k in range(at.size):
+        ahead = c[k, :k] @ np.linalg.inv(c[:k, :k])
+        law = stats.norm(mean[k] + ahead @ (d.y[at] - mean)[:k], np.sqrt(c[k, k] - ahead @ c[:k, k]))
+        assert stats.kstest(drawn[:, k], law.cdf).pvalue > 1e-5
+
+
 def test_one_period_apart_the_mean_over_a_horizon_is_the_published_one(rng: np.random.Generator) -> None:
     """The design's law: N(e ρ(1−ρ^H)/(H(1−ρ)), σ² Σ [(1−ρ^j)/((1−ρ)H)]²) around the donors."""
     model, w = SyntheticControl(panel(table(rng))), rng.dirichlet(np.ones(5))
