@@ -7,7 +7,8 @@ g = s_a²/(σ² + s_a² q). For rows apart by gaps d, R is a sum of a few matric
 ρ and σ come from products that are formed once. An exchange moves the share v of one donor in the joint weight of two: given
 the rest, v has a normal likelihood and the prior [v(1−v)]^(α−1). It is proposed from a mixture of that normal, truncated to
 (0, 1), and a power law at both ends which follows the prior where weights are as good as zero; acceptance makes it exact.
-The pair is drawn with probability proportional to its joint weight, which the move leaves alone. Concentration and weights
+The pair is drawn with probability proportional to its joint weight, which the move leaves alone, or, every other time, by the
+product of its weights, so that those who carry the weight trade more often. Concentration and weights
 depend on each other closely, so that α also moves with all weights at once (`spread`).
 """
 
@@ -114,8 +115,8 @@ class Exchange:
         """What the blocks are, in words."""
         errors = "their autocorrelation" if self.ar else "no autocorrelation"
         return (
-            f"{ROUNDS * self.moves} exchanges a sweep between pairs of {sums.first.shape[-1] - 2} donors, intercept integrated out; "
-            f"concentration and size of the errors, {errors}"
+            f"{ROUNDS * self.moves} exchanges a sweep between pairs of {sums.first.shape[-1] - 2} donors, intercept integrated "
+            f"out; concentration and size of the errors, {errors}"
         )
 
     def bare(self) -> Exchange:
@@ -187,7 +188,8 @@ class Exchange:
             log_w, x = carry
             w = jnp.exp(log_w)
             start = log_w, w @ upto, along - gram @ w
-            (log_w, _, _), taken = jax.lax.scan(partial(_exchanged, gram, jnp.exp(x)), start, u[3:].reshape(-1, 5))
+            each = u[3:].reshape(-1, 5), jnp.arange(self.moves) % 2 == 0
+            (log_w, _, _), taken = jax.lax.scan(partial(_exchanged, gram, jnp.exp(x)), start, each)
             log_w = log_w - logsumexp(log_w)
             delta = STEP * ndtri(u[0])
             new, change = spread(log_w, x, delta, ndtri(u[1]))
@@ -232,27 +234,29 @@ class Exchange:
         return jnp.clip(jnp.tanh(x), -1 + 1e-15, 1 - 1e-15)
 
 
-def _exchanged(
-    gram: Array, alpha: Array, carry: tuple[Array, Array, Array], u: Array
-) -> tuple[tuple[Array, Array, Array], Array]:
+def _exchanged(gram: Array, alpha: Array, carry: Walk, each: tuple[Array, Array]) -> tuple[Walk, Array]:
     """Log weights, their sums up to each, and the slope of the fit, after an exchange; and whether there was one."""
-    log_w, total, slope = carry
-    (i, j), at = pair(total, u), jnp.arange(log_w.shape[0])
+    (log_w, total, slope), (u, heavy) = carry, each
+    (i, j), at = pair(total, heavy, u), jnp.arange(log_w.shape[0])
     row_i, row_j = gram[i], gram[j]
     curvature = jnp.maximum(row_i[i] + row_j[j] - 2 * row_i[j], 0.0)
     log_s = jnp.logaddexp(log_w[i], log_w[j])
     s, log_v, log_rest = jnp.exp(log_s), log_w[i] - log_s, log_w[j] - log_s
-    new_v, new_rest, taken = exchange(log_v, log_rest, s * (slope[i] - slope[j]), s**2 * curvature, alpha, u[2:])
+    fit = s * (slope[i] - slope[j]), s**2 * curvature
+    new_v, new_rest, taken = exchange(log_v, log_rest, *fit, alpha, jnp.where(heavy, log_s, -jnp.inf), u[2:])
     d = jnp.where(taken, s * (jnp.exp(new_v) - jnp.exp(log_v)), 0.0)
     log_w = jnp.where((at == i) & taken, log_s + new_v, jnp.where((at == j) & taken, log_s + new_rest, log_w))
     total = total + d * ((at >= i).astype(float) - (at >= j).astype(float))
     return (log_w, total, slope - d * (row_i - row_j)), taken
 
 
-def exchange(log_v: Array, log_rest: Array, slope: Array, curvature: Array, alpha: Array, u: Array) -> tuple[Array, Array, Array]:
+def exchange(
+    log_v: Array, log_rest: Array, slope: Array, curvature: Array, alpha: Array, log_s: Array, u: Array
+) -> tuple[Array, Array, Array]:
     """Log v, log(1 − v) after one move, and whether it was accepted.
 
-    The target is [v(1−v)]^(α−1) exp(slope·(v − v₀) − ½ curvature·(v − v₀)²), v₀ the share now; `u` (3,) are uniform.
+    The target is [v(1−v)]^(α−1) exp(slope·(v − v₀) − ½ curvature·(v − v₀)²), v₀ the share now; `u` (3,) are uniform. For a pair
+    drawn by the product of its weights, of joint weight s, it is that times the chance of the draw; log s is −∞ for others.
     """
     now = jnp.exp(log_v)
     precision = jnp.maximum(curvature, 1 / FLAT**2)
@@ -279,6 +283,10 @@ def exchange(log_v: Array, log_rest: Array, slope: Array, curvature: Array, alph
         z = (jnp.where(flipped, jnp.exp(log_rest), v) - mean) / sd
         normal = -0.5 * (z**2 + LOG_2PI) - jnp.log(sd) - jnp.log(above - beyond)
         ends = jnp.log(alpha) + (alpha - 1) * (jnp.log(2.0) + jnp.minimum(log_v, log_rest))
+        # Each of two is drawn by its weight, the first among all, the second among the others.
+        others = jnp.log1p(-jnp.exp(log_s))
+        drawn = log_v + log_rest - jnp.logaddexp(others, log_s + log_v) - jnp.logaddexp(others, log_s + log_rest)
+        fit += jnp.where(log_s > -jnp.inf, drawn, 0.0)
         return fit + (alpha - 1) * (log_v + log_rest) - jnp.logaddexp(normal, ends)
 
     taken = jnp.log(u[2]) < weight(low, high) - weight(log_v, log_rest)
@@ -396,12 +404,16 @@ def log_sech2(x: Array) -> Array:
     return 2 * (jnp.log(2.0) - jnp.logaddexp(x, -x))
 
 
-def pair(total: Array, u: Array) -> tuple[Array, Array]:
-    """One donor with probability its weight, from (J,) sums of weights up to each, and any other: pairs by joint weight."""
-    donors = total.shape[0]
+def pair(total: Array, heavy: Array, u: Array) -> tuple[Array, Array]:
+    """Two donors, from (J,) sums of weights up to each: one by its weight, the other by its weight too, or any."""
+    donors, at = total.shape[0], jnp.arange(total.shape[0])
     i = jnp.minimum((total < u[0] * total[-1]).sum(), donors - 1)
-    j = jnp.minimum((u[1] * (donors - 1)).astype(int), donors - 2)
-    return i, j + (j >= i)
+    own = total[i] - jnp.where(i > 0, total[i - 1], 0.0)
+    others = total - jnp.where(at >= i, own, 0.0)
+    by_weight = jnp.minimum((others < u[1] * others[-1]).sum(), donors - 1)
+    any_other = jnp.minimum((u[1] * (donors - 1)).astype(int), donors - 2)
+    any_other += any_other >= i
+    return i, jnp.where(heavy & (by_weight != i), by_weight, any_other)
 
 
 def _loadings(sums: ExchangeSums, rho: Array) -> Array:

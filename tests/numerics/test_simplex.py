@@ -33,31 +33,41 @@ def test_the_density_is_that_of_the_dense_normal(rho: float, intercept_sd: float
     w, alpha, sigma = rng.dirichlet(np.ones(4)), 0.8, 0.4
     state = {"log_w": np.log(w), "log_alpha": np.log(alpha), "log_sigma": np.log(sigma), "rho": rho}
     with jax.enable_x64(True):
-        ours = float(Exchange(True, True, 1, None).density(sums(x, y, intercept_sd), jax.tree.map(jnp.asarray, state)))
+        ours = float(Exchange(True, True, 2, None).density(sums(x, y, intercept_sd), jax.tree.map(jnp.asarray, state)))
     dense = stats.multivariate_normal(x @ w, covariance(GAP, rho, sigma, intercept_sd)).logpdf(y)
     priors = stats.dirichlet(alpha * np.ones(4)).logpdf(w) + stats.halfnorm(scale=0.7).logpdf(sigma)
     assert ours == pytest.approx(dense + priors - np.log(2) - np.log(RANGE[1] - RANGE[0]), abs=1e-9)
 
 
+@pytest.mark.parametrize("s", [0.0, 0.6, 1.0], ids=["joint weight", "product, s=.6", "product, s=1"])
 @pytest.mark.parametrize(
     ("mean", "sd", "alpha"),
     [(0.3, 0.1, 1.0), (0.9, 0.3, 0.3), (-0.4, 0.15, 1.0), (1.3, 0.2, 0.5), (0.5, 3.0, 0.1), (0.4, 0.2, 2.5)],
 )
-def test_one_exchange_leaves_its_target_as_it_is(mean: float, sd: float, alpha: float, rng: np.random.Generator) -> None:
-    """20,000 shares drawn from the target by inversion, one move each; right moves fail once in 10,000 runs (KS)."""
+def test_one_exchange_leaves_its_target_as_it_is(
+    mean: float, sd: float, alpha: float, s: float, rng: np.random.Generator
+) -> None:
+    """20,000 shares drawn from the target by inversion, one move each; right moves fail once in 10,000 runs (KS).
+
+    At α = 1 and s = 0 the target is a truncated normal.
+    """
     t = np.linspace(-60, 60, 400_001)  # logits
     log_v, log_rest = -np.logaddexp(0, -t), -np.logaddexp(0, t)
     log_f = alpha * (log_v + log_rest) - 0.5 * ((np.exp(log_v) - mean) / sd) ** 2
+    if s:
+        apart = [np.log((1 - s) + s * np.exp(part)) for part in (log_rest, log_v)]  # 1 − sv and 1 − s(1 − v)
+        log_f += log_v + log_rest - apart[0] - apart[1]
     f = np.exp(log_f - log_f.max())
     cdf = np.concatenate([[0.0], np.cumsum((f[1:] + f[:-1]) / 2)])
     start = np.interp(rng.random(20_000), cdf / cdf[-1], t)
     u = rng.random((20_000, 3))
 
     def moved(exponent: float) -> np.ndarray:
-        with jax.enable_x64(True):
+        with jax.enable_x64(True), np.errstate(divide="ignore"):
             v, rest = -np.logaddexp(0, -start), -np.logaddexp(0, start)
             slope = (mean - np.exp(v)) / sd**2
-            low, high, _ = jax.vmap(exchange, (0, 0, 0, None, None, 0))(v, rest, slope, 1 / sd**2, exponent, u)
+            fixed = 1 / sd**2, exponent, float(np.log(s))
+            low, high, _ = jax.vmap(exchange, (0, 0, 0, None, None, None, 0))(v, rest, slope, *fixed, u)
             return np.asarray(low - high)
 
     def p_value(logit: np.ndarray) -> float:
@@ -88,7 +98,7 @@ def rank_tests(rng: np.random.Generator, seed: int) -> dict[str, float]:
     drawn = prior(n, donors, rng)
     error = np.stack([np.linalg.cholesky(covariance(GAP, r, 1.0, 0.0)) for r in drawn["rho"]]) @ rng.standard_normal((n, 8, 1))
     y = drawn["intercept"][:, None] + np.exp(drawn["log_w"]) @ x.T + np.exp(drawn["log_sigma"])[:, None] * error[..., 0]
-    form, one = Exchange(True, True, 1, None), sums(x, y[0])
+    form, one = Exchange(True, True, 2, None), sums(x, y[0])
     z = np.concatenate([np.broadcast_to(x, (n, 8, donors)), y[..., None], np.ones((n, 8, 1))], 2)
     here, before = z[:, 1:], z[:, :-1]
     masks = np.stack([GAP[1:] == d for d in (1, 2, 3)]).astype(float)
@@ -113,7 +123,7 @@ def rank_tests(rng: np.random.Generator, seed: int) -> dict[str, float]:
 
 
 FAULTS: dict[str, tuple[str, Callable[..., Any]]] = {
-    "exponent": ("exchange", lambda f: lambda v, r, s, c, alpha, u: f(v, r, s, c, alpha + 1, u)),
+    "exponent": ("exchange", lambda f: lambda v, r, s, c, alpha, *rest: f(v, r, s, c, alpha + 1, *rest)),
     "spread": ("spread", lambda f: lambda w, x, d, z: (f(w, x, d, z)[0], f(w, x, d, z)[1] + d)),
 }
 
