@@ -297,8 +297,8 @@ def spread(log_w: Array, x: Array, delta: Array, z: Array) -> tuple[Array, Array
     """Log weights after log α went from x to x + delta, and the log of what the prior and the map make of it.
 
     Weights become positive variables by a sum whose logarithm lies z sds from its mean, had they been gamma variables of
-    concentration α. The logarithm of each is then mapped so that mean and sd are those of its distribution at the new α. Means and
-    sds are approximations; the ratio is exact for the map as it is.
+    concentration α. The logarithm of each is then mapped so that mean and sd are those of its distribution at the new α, nearly:
+    means and sds are approximations, and the ratio is exact for the map as it is.
     """
     alpha, new_alpha, donors = jnp.exp(x), jnp.exp(x + delta), log_w.shape[0]
     (mean, log_sd), (new_mean, new_log_sd) = log_gamma_moments(alpha), log_gamma_moments(new_alpha)

@@ -28,7 +28,12 @@ def panel(rng: np.random.Generator, weights: list[float], periods: int = 30, pos
     y = 3 + x @ np.array(weights) + 0.3 * rng.standard_normal(periods) + effect * treated
     values = np.column_stack([y, x])
     unit, time = np.indices(values.T.shape).reshape(2, -1)
-    columns = {"unit": [f"u{k:02d}" for k in unit], "t": time, "y": values.T.ravel(), "d": ((unit == 0) & treated[time]).astype(int)}
+    columns = {
+        "unit": [f"u{k:02d}" for k in unit],
+        "t": time,
+        "y": values.T.ravel(),
+        "d": ((unit == 0) & treated[time]).astype(int),
+    }
     return bc.Panel.from_frame(pd.DataFrame(columns), unit="unit", time="t", outcome="y", treatment="d")
 
 
