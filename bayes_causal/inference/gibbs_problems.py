@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,10 +10,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from bayes_causal.inference.blocked_gibbs import BLOCK, Programs, sites_of, sweeps_of
+from bayes_causal.inference.blocked_gibbs import BLOCK, KEPT, Programs, sites_of, sweeps_of
 from bayes_causal.models.base import GibbsForm
 
-_programs: dict[tuple[Any, ...], Programs] = {}
+_programs: OrderedDict[tuple[Any, ...], Programs] = OrderedDict()
 
 
 def stacked(sums: Sequence[Any]) -> Any:
@@ -62,4 +63,6 @@ def programs(form: GibbsForm) -> Programs:
             jax.jit(jax.vmap(jax.vmap(sweeps_of(bare), (None, 0, 0, None, None)), (0, 0, 0, None, None))),
             jax.jit(jax.vmap(sites_of(bare), (0, 0, 0, None, None))),
         )
+        if len(_programs) > KEPT:
+            _programs.popitem(last=False)
     return _programs[key]

@@ -84,7 +84,7 @@ def exchange_sums(
     counts = np.array([(gap[1:] == d).sum() for d in gaps], float)
     alpha = np.exp(log_range[0] + (log_range[1] - log_range[0]) * MIDDLES)
     constants = special.gammaln(x.shape[1] * alpha) - x.shape[1] * special.gammaln(alpha)
-    scales = (np.asarray(float(v)) for v in (intercept_sd, sigma_scale))
+    scales = np.asarray(float(intercept_sd)), np.asarray(float(sigma_scale))
     ends = np.array(log_range, float)
     return ExchangeSums(np.outer(z[0], z[0]), products, np.array(gaps, float), counts, *scales, ends, constants)
 

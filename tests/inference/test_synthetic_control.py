@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
 
 import bayes_causal as bc
-from bayes_causal.checks.donor_refit import refit
-from bayes_causal.inference.blocked_gibbs import BlockedGibbs
+from bayes_causal.inference.blocked_gibbs import BLOCK, BlockedGibbs, programs
+from bayes_causal.inference.gibbs_problems import sample_problems, stacked
 from bayes_causal.inference.tree import dataset
 from bayes_causal.models.synthetic_control import Priors
 
@@ -82,16 +84,18 @@ def test_a_scale_of_a_power_of_two_changes_not_a_bit(rng: np.random.Generator) -
 
 
 def test_many_designs_at_once_say_what_each_says_alone(rng: np.random.Generator) -> None:
-    """Two placebos in one program against fits of their own: means within 4.5 Monte Carlo errors, at 250 effective draws."""
+    """The first sweeps of two placebos in one program are those of each in a program of its own, given the same keys."""
     model = bc.SyntheticControl(panel(rng, [0.5, 0.5, 0.0, 0.0]))
-    designs = [model.design.instead(k) for k in (0, 2)]
-    many = refit(model, designs)
-    for design, ours in zip(designs, many, strict=True):
-        whole = model.panel.dataset["unit"].values
-        others = model.panel.select(units=whole[np.r_[design.unit, design.donors]])
-        on = np.zeros((*others.observed.shape, 1), bool)
-        on[np.flatnonzero(others.dataset["unit"].values == whole[design.unit])[0], -5:] = True
-        own = bc.SyntheticControl(others.replace_treatment(on, ["g"]))
-        alone = own.effect(posterior(own, ENGINE, 4), bc.Estimand("att", "realised"))
-        error = np.sqrt(2) * float(alone.std()) / np.sqrt(250)
-        assert ours.effect.mean() == pytest.approx(float(alone.mean()), abs=4.5 * error)
+    sums = [model.sums(model.design.instead(k)) for k in (0, 2)]
+    many = sample_problems(model.form(stacked(sums)), draws=5, warmup=0, seed=7)
+    alone = programs(model.form(sums[0]))
+    number = np.arange(BLOCK)
+    with jax.enable_x64(True):
+        keys = [jax.random.split(k, (2, 1)) for k in jax.random.split(jax.random.PRNGKey(7), 3)]
+        for p, own in enumerate(jax.tree.map(jnp.asarray, sums)):
+            _, passed = alone.sweeps(own, alone.first(own, keys[0][p]), keys[1][p], number, number < 0)
+            rows = np.resize(np.arange(5), BLOCK)
+            sites, _ = alone.sites(own, passed, keys[2][p], rows, number[rows])
+            for name, values in sites.items():
+                np.testing.assert_allclose(many[name][p], values[:, :5], rtol=1e-7)
+    assert np.abs(many["weight"][0] - many["weight"][1]).max() > 0.01, "two problems that are one would go unseen"
