@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -42,17 +43,24 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args()
-    rows: list[dict[str, Any]] = speed(asked) if asked.speed else []
-    if asked.coverage:
-        rows += [covered(t, pre, e, asked) for t in asked.truths for pre in asked.pre for e in asked.errors]
-    for row in rows:
+    rows = []
+    for row in measured(asked):
+        rows.append(row)
         if not asked.json:
             print("  ".join(f"{k} {v:.3g}" if isinstance(v, float) else f"{k} {v}" for k, v in row.items()), flush=True)
     if asked.json:
         print(json.dumps(rows, indent=1))
 
 
-def speed(asked: Any) -> list[dict[str, Any]]:
+def measured(asked: Any) -> Iterator[dict[str, Any]]:
+    """Rows, as they are found."""
+    if asked.speed:
+        yield from speed(asked)
+    if asked.coverage:
+        yield from (covered(t, pre, e, asked) for t in asked.truths for pre in asked.pre for e in asked.errors)
+
+
+def speed(asked: Any) -> Iterator[dict[str, Any]]:
     """One fit and all placebos, each cold and warm."""
     from arviz_stats.base import array_stats
 
@@ -62,7 +70,6 @@ def speed(asked: Any) -> list[dict[str, Any]]:
 
     panel = bc.load_example("cigarettes")
     panel = panel.select(times=panel.dataset["time"].values >= 1970)
-    rows = []
     for errors in asked.errors:
         model = bc.SyntheticControl(panel, exclude=OUT, errors=errors)
         engine = BlockedGibbs(draws=4000 // asked.chains, warmup=asked.warmup, chains=asked.chains, progress=False)
@@ -75,8 +82,7 @@ def speed(asked: Any) -> list[dict[str, Any]]:
         row = {"errors": errors, "cold_s": cold, "warm_s": warm, "ess_weight": worst["weight"]}
         row |= {"ess_weight_per_s": worst["weight"] / warm, "ess_weight_per_s_cold": worst["weight"] / cold}
         row |= {"ess_concentration_per_s": worst["log_concentration"] / warm, "acceptance": draws.numbers["acceptance_rate"]}
-        rows.append(row | {"placebos": len(designs), "placebos_cold_s": first, "placebos_warm_s": again})
-    return rows
+        yield row | {"placebos": len(designs), "placebos_cold_s": first, "placebos_warm_s": again}
 
 
 def covered(truth: str, pre: int, errors: str, asked: Any) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 import bayes_causal as bc
+from bayes_causal.checks import donor_refit
 from bayes_causal.checks.catalogue import CHECKS
 from bayes_causal.checks.donor_pool import closest_average
 from bayes_causal.study.read import read_study
@@ -44,11 +45,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "treatment": "d",
         },
         "model": {"name": "synthetic_control"},
-        "engine": {"name": "auto", "draws": 400, "warmup": 200, "chains": 4, "seed": 1},
+        "engine": {"name": "auto", "draws": 200, "warmup": 100, "chains": 4, "seed": 1},
         "baselines": "none",
         "output": str(place / "run"),
     }
-    return bc.run_study(study, quiet=True)
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("DRAWS", "WARMUP"):
+            patch.setattr(donor_refit, name, 100)
+        return bc.run_study(study, quiet=True)
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +63,9 @@ def checks(folder: Path) -> dict[str, dict[str, Any]]:
 def test_the_effect_is_found_and_every_answer_is_there(folder: Path) -> None:
     told = json.loads((folder / "estimates.json").read_text())
     v, rows = told["verdict"], told["estimates"]
-    assert v["scale"] == "realised" and v["lower"] < 2 < v["upper"] and v["prob_positive"] > 0.99
+    error = next(r["std_error"] for r in rows if r["estimand"] == "att" and not r["by"])
+    assert v["scale"] == "realised" and v["prob_positive"] > 0.99
+    assert v["value"] == pytest.approx(2, abs=3.5 * error) and error < 0.5  # fails once in 2,000 data sets
     kinds = {(r["estimand"], *r["by"]) for r in rows}
     assert kinds == {("att",), ("cumulative",), ("relative",), ("att", "time"), ("cumulative", "time"), ("att", "event_time")}
     assert [r["by"]["event_time"] for r in rows if "event_time" in r["by"]] == [0, 1, 2, 3]

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from bayes_causal.numerics.simplex import Exchange, ExchangeSums
 
 NOISE_SEED = 20_100_101
-FEWEST_MOVES = 3
+FEWEST_MOVES = 2
 
 
 @dataclass(frozen=True)

@@ -45,12 +45,15 @@ def posterior(model: bc.SyntheticControl, engine: Any, seed: int) -> xr.Dataset:
 
 @pytest.mark.slow
 def test_exchanges_agree_with_nuts_on_the_twin(rng: np.random.Generator, disagreements: Callable[..., Any]) -> None:
-    """Three donors, a date missing: means within four Monte Carlo errors, sds within 10 %."""
+    """Three donors, a date missing: means within four Monte Carlo errors, sds within 10 %.
+
+    Under its default prior the intercept has tails whose sd takes far more draws to agree: at ρ near 1 no data fix it.
+    """
     whole = panel(rng, [0.6, 0.4, 0.0], periods=16, post=3)
     cells = np.zeros(whole.observed.shape, bool)
     cells[0, 5] = True
-    model = bc.SyntheticControl(whole.mask(cells), priors=Priors(concentration_low=0.3, concentration_high=2.0))
-    nuts = bc.NumpyroNuts(draws=1500, warmup=700, target_accept=0.95, chain_method="vectorized", progress=False)
+    model = bc.SyntheticControl(whole.mask(cells), priors=Priors(intercept=2.0, concentration_low=0.3, concentration_high=2.0))
+    nuts = bc.NumpyroNuts(draws=2000, warmup=700, target_accept=0.95, chain_method="vectorized", progress=False)
     names = ["weight", "concentration", "intercept", "sigma", "rho", "counterfactual"]
     late = {"time": slice(-4, None)}
     a = posterior(model, BlockedGibbs(draws=2000, warmup=200, progress=False), 1)[names].isel(late)
