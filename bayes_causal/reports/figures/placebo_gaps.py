@@ -47,6 +47,8 @@ def draw(content: RunContent) -> Figure | None:
 def alt(content: RunContent) -> str:
     """The figure in words."""
     lines, own = _lines(content)
+    if not own:
+        return ""
     _, start = _time(content)
     after = {name: float(np.mean(gap[start:])) for name, gap in lines.items()}
     beyond = sum(abs(v) >= abs(after[own]) for name, v in after.items() if name != own)

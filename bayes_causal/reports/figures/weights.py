@@ -45,6 +45,8 @@ def draw(content: RunContent) -> Figure | None:
 def alt(content: RunContent) -> str:
     """The figure in words."""
     names, (_, mean, _) = _weights(content)
+    if not names:
+        return ""
     heaviest = ", ".join(f"{n} {m:.0%}" for n, m in zip(names[:4], mean[:4], strict=True))
     return f"Weights of donors, the heaviest first: {heaviest}."
 
