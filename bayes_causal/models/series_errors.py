@@ -27,8 +27,13 @@ class OneSeries(Protocol):
         ...
 
     @property
+    def fitted(self) -> np.ndarray:
+        """(T,) rows the likelihood holds."""
+        ...
+
+    @property
     def fitted_rows(self) -> np.ndarray:
-        """(N,) positions of the rows the likelihood holds."""
+        """(N,) their positions."""
         ...
 
     @property
@@ -203,7 +208,7 @@ class Autoregressive:
         return {"rho": sites["rho"]}
 
 
-def carried(noise: np.ndarray, expected: np.ndarray | None, rho: np.ndarray, d: SeriesDesign) -> np.ndarray:
+def carried(noise: np.ndarray, expected: np.ndarray | None, rho: np.ndarray, d: OneSeries) -> np.ndarray:
     """(..., T) AR(1) errors of innovations (..., T); after the last fitted row they continue its error, given an expectation."""
     last = d.span - 1
     noise[..., 0] /= np.sqrt(1 - rho**2)

@@ -234,9 +234,9 @@ ENGINES = {
         "not good enough, NUTS samples the scales instead, and the path says so."
     ),
     "gibbs": (
-        "Parameters are drawn block by block, each block given the others, from its exact distribution or by a Metropolis step that "
-        "the exact density accepts, with what is Gaussian integrated out. R-hat and effective sample sizes say whether the chains "
-        "arrived."
+        "Parameters are drawn block by block, each block given the others, from its exact distribution or by a Metropolis step "
+        "that the exact density accepts, with what is Gaussian integrated out. R-hat and effective sample sizes say whether the "
+        "chains arrived."
     ),
     "nuts": _NUTS + "Run by NumPyro.",
     "pymc": _NUTS + "Run by PyMC.",
