@@ -85,7 +85,7 @@ def test_the_valid_study_is_valid() -> None:
             {"model__name": "hierarchical_dit"},
             "model 'hierarchical_dit' does not exist (did you mean 'hierarchical_did' or 'hierarchical_time_series'?)",
         ),
-        ({"model__name": "synthetic_control"}, "model 'synthetic_control' is not available yet"),
+        ({"model__name": "regime_switching"}, "model 'regime_switching' is not available yet"),
         ({"model__options__error": "ar1"}, "model option 'error' does not exist in hierarchical_did (did you mean 'errors'?)"),
         ({"model__options__errors": "ar2"}, "model.options.errors cannot be 'ar2' (did you mean 'ar1'"),
         ({"model__options__family": "poison"}, "model.options.family cannot be 'poison' (did you mean 'poisson'?)"),

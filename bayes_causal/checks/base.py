@@ -24,6 +24,8 @@ class Check:
         The numbers behind the text.
     table : sequence of mappings
         Rows, where there is more than a few numbers to show.
+    paths : mapping of str to sequence of float
+        Lines over the dates of the tree's constant data that a figure draws, by label.
     """
 
     name: str
@@ -32,6 +34,7 @@ class Check:
     text: str
     numbers: Mapping[str, Any] = field(default_factory=dict)
     table: Sequence[Mapping[str, Any]] = ()
+    paths: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
     @property
     def blocks(self) -> bool:
@@ -55,3 +58,8 @@ def needs_panel(name: str) -> Check:
 def needs_series(name: str) -> Check:
     """What a check of series says to a model that has none."""
     return Check(name, None, "info", "Does not apply: the model has no series that it can be fitted to again.")
+
+
+def needs_donors(name: str) -> Check:
+    """What a check of donors says to a model that weights none."""
+    return Check(name, None, "info", "Does not apply: the model weights no donors.")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from bayes_causal.data.kinds import KINDS, model_kind
 from bayes_causal.errors import StudyError, closest
+from bayes_causal.models.catalogue import MODELS
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -19,7 +20,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class CheckEntry:
-    """One check: the module it lives in for each kind of data it is for, and what it asks in a line."""
+    """One check: the module it lives in for each kind of data or model it is for, and what it asks in a line.
+
+    A model that some check names has the checks that name it and those for every kind of data, no others of its kind.
+    """
 
     name: str
     modules: Mapping[str, str]
@@ -29,11 +33,17 @@ class CheckEntry:
     @property
     def kinds(self) -> tuple[str, ...]:
         """The kinds of data it is for."""
-        return tuple(self.modules)
+        return tuple(dict.fromkeys(MODELS[key].kind if key in MODELS else key for key in self.modules))
 
-    def load(self, kind: str | None = None) -> Callable[..., Check]:
-        """The function: (model, tree, **options) -> Check; for a model without data of ours, that of the first kind."""
-        module = self.modules.get(kind or "", next(iter(self.modules.values())))
+    def suits(self, kind: str | None, model: str) -> bool:
+        """Whether it is for a model on data of a kind."""
+        if kind is None or model in self.modules or set(KINDS) <= set(self.modules):
+            return True
+        return kind in self.modules and not any(model in entry.modules for entry in CHECKS.values())
+
+    def load(self, kind: str | None = None, model: str = "") -> Callable[..., Check]:
+        """The function: (model, tree, **options) -> Check; where it is for neither model nor kind, that of the first."""
+        module = self.modules.get(model) or self.modules.get(kind or "", next(iter(self.modules.values())))
         return getattr(import_module(f"bayes_causal.checks.{module}"), self.name)
 
 
@@ -52,6 +62,11 @@ def series(module: str) -> dict[str, str]:
     return {"time_series": module}
 
 
+def donors(module: str) -> dict[str, str]:
+    """A module for models that weight donors."""
+    return {"synthetic_control": module}
+
+
 CHECKS: dict[str, CheckEntry] = {
     entry.name: entry
     for entry in (
@@ -63,14 +78,14 @@ CHECKS: dict[str, CheckEntry] = {
         CheckEntry("pretrend", panels("before_onset"), "did treated units move differently before the treatment?"),
         CheckEntry(
             "placebo_time",
-            panels("before_onset") | series("placebo_dates"),
+            panels("before_onset") | series("placebo_dates") | donors("donors"),
             "does a treatment too early have an effect?",
         ),
         CheckEntry("selection", panels("before_onset"), "were units chosen on their past?"),
         CheckEntry(
             "leave_one_out",
-            panels("influence") | series("series_controls"),
-            "does the answer hang on one group, cohort, unit or control?",
+            panels("influence") | series("series_controls") | donors("donors"),
+            "does the answer hang on one group, cohort, unit, control or donor?",
         ),
         CheckEntry("common_shocks", panels("common_shocks"), "did units move together without the treatment?"),
         CheckEntry("twfe_weights", panels("design"), "how does a two-way fixed effects regression weigh effects?"),
@@ -81,6 +96,10 @@ CHECKS: dict[str, CheckEntry] = {
         CheckEntry("out_of_sample", series("placebo_dates"), "how well does it forecast dates it has not seen?"),
         CheckEntry("control_drift", series("series_controls"), "did the controls move at the intervention?"),
         CheckEntry("placebo_outcome", series("placebo_outcomes"), "does the same model find effects where there can be none?"),
+        CheckEntry("placebo_space", donors("donors"), "do donors taken for treated have an effect?"),
+        CheckEntry("hull", donors("donor_pool"), "can any weighted average of donors follow the treated unit?"),
+        CheckEntry("donor_concentration", donors("donor_pool"), "which donors carry the weight?"),
+        CheckEntry("unshared_trend", donors("donor_pool"), "does the treated unit wander off its donors?"),
         CheckEntry("mde", any_kind("design") | series("power"), "how large must an effect be to show?"),
     )
 }
@@ -94,8 +113,8 @@ def check(
     Parameters
     ----------
     names : "default", "none", or a list
-        Names, or ``{name: {option: value}}``. Convergence always runs: it gates the verdict. "default" are those for the kind of
-        data that the model holds, all of them for a model that holds none of ours.
+        Names, or ``{name: {option: value}}``. Convergence always runs: it gates the verdict. "default" are those for the
+        model, or else for the kind of data it holds; all of them for a model that holds none of ours.
 
     Raises
     ------
@@ -106,7 +125,7 @@ def check(
     if names == "none":
         asked: dict[str, Mapping[str, Any]] = {}
     elif names == "default":
-        asked = {e.name: {} for e in CHECKS.values() if e.default and (kind is None or kind in e.kinds)}
+        asked = {e.name: {} for e in CHECKS.values() if e.default and e.suits(kind, model.name)}
     else:
         entries = [{n: {}} if isinstance(n, str) else n for n in ([names] if isinstance(names, str) else names)]
         asked = {k: v or {} for entry in entries for k, v in entry.items()}
@@ -114,4 +133,4 @@ def check(
     if unknown:
         raise StudyError(unknown)
     asked = {"convergence": {}} | asked
-    return [CHECKS[n].load(kind)(model, tree, **options) for n, options in asked.items()]
+    return [CHECKS[n].load(kind, model.name)(model, tree, **options) for n, options in asked.items()]

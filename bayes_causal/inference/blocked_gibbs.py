@@ -127,12 +127,22 @@ def programs(form: GibbsForm) -> Programs:
         bare = form.bare()
         _programs[key] = Programs(
             jax.jit(jax.vmap(bare.first, (None, 0))),
-            jax.jit(jax.vmap(partial(_sweeps, bare), (None, 0, 0, None, None))),
-            jax.jit(partial(_sites, bare)),
+            jax.jit(jax.vmap(sweeps_of(bare), (None, 0, 0, None, None))),
+            jax.jit(sites_of(bare)),
         )
         if len(_programs) > KEPT:
             _programs.popitem(last=False)
     return _programs[key]
+
+
+def sweeps_of(form: GibbsForm) -> Callable[..., Any]:
+    """The function of (sums, state, key, (B,) numbers, (B,) adapting) that takes one chain through a block."""
+    return partial(_sweeps, form)
+
+
+def sites_of(form: GibbsForm) -> Callable[..., Any]:
+    """The function of (sums, (C, B, ...) states, (C, key), (K,) positions, (K,) numbers) that draws sites and statistics."""
+    return partial(_sites, form)
 
 
 def _sweeps(form: GibbsForm, sums: Any, state: Any, key: Any, number: Any, adapting: Any) -> tuple[Any, Any]:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from bayes_causal.data.panel import Panel
     from bayes_causal.data.panel_source import PanelSource
     from bayes_causal.data.time_series import TimeSeries
+    from bayes_causal.models.donor_design import DonorDesign
 
 
 @dataclass(frozen=True)
@@ -405,6 +406,34 @@ class PanelModel(Model, Natural, Protocol):
 
     def leads_identified(self) -> bool:
         """Whether the data alone identify the trend before onset."""
+        ...
+
+
+@runtime_checkable
+class DonorModel(Model, Natural, Protocol):
+    """A model that sets one treated unit of a panel beside weighted donors, and can be asked the same of other designs."""
+
+    panel: Panel
+
+    @property
+    def design(self) -> DonorDesign:
+        """The treated unit and its donors."""
+        ...
+
+    def sums(self, d: DonorDesign, outcome: np.ndarray | None = None, gaps: Sequence[int] | None = None) -> Any:
+        """What a design says, as the Gibbs form takes it, for rows between which such gaps may lie."""
+        ...
+
+    def form(self, sums: Any) -> GibbsForm:
+        """The blocks, for the sums of one problem or, stacked, of many with as many donors."""
+        ...
+
+    def average(self, d: DonorDesign, sites: Mapping[str, np.ndarray], seed: int = ...) -> np.ndarray:
+        """(...,) draws of the average effect on the unit of a design, from sites of its own posterior."""
+        ...
+
+    def expected(self, d: DonorDesign, sites: Mapping[str, np.ndarray]) -> np.ndarray:
+        """(..., O) the weighted donors at every date with an outcome, without error, natural units."""
         ...
 
 

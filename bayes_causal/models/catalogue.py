@@ -21,6 +21,7 @@ class ModelEntry:
     handbook : the row of the handbook's table of tests that it is a case of
     weighs : how its headline weighs cells, after "This model"
     equations, symbols : lines, and (symbol, meaning) pairs, as a report shows them
+    sections : those of its report between the data and the comparison, in order, where they are not its kind's
     """
 
     name: str
@@ -37,6 +38,7 @@ class ModelEntry:
     weighs: str = ""
     equations: tuple[str, ...] = ()
     symbols: tuple[tuple[str, str], ...] = ()
+    sections: tuple[str, ...] = ()
 
     def load(self) -> Any:
         """The model's class."""
@@ -124,6 +126,34 @@ MODELS: dict[str, ModelEntry] = {
                 ),
                 ("ρ, v_it", "persistence of what is left, and its news"),
             ),
+        ),
+        ModelEntry(
+            "synthetic_control",
+            "bayes_causal.models.synthetic_control",
+            "SyntheticControl",
+            "panel",
+            "synthetic control: one treated unit beside a weighted average of units never treated",
+            "a weighted comparison",
+            "a stable relation to the donors; donors the treatment leaves alone; no other event; no anticipation",
+            ("att", "cumulative", "relative"),
+            ("time", "event_time"),
+            label="Bayesian synthetic control",
+            handbook="CausalImpact",
+            weighs=(
+                "counts every observed treated date equally; the donors' weights are uncertain and so is what they leave over, "
+                "and the interval holds both"
+            ),
+            equations=(
+                "y_1t = a + Σ_j w_j y_jt + e_t   before the treatment; after it, the same without the outcome",
+                "e_t = ρ e_t−1 + v_t,   v_t ~ N(0, σ²),   w ~ Dirichlet(α, …, α)",
+            ),
+            symbols=(
+                ("w_j", "weight of donor j: none is negative, together they are one"),
+                ("α", "concentration of the weights, learned: low where few donors carry them"),
+                ("a", "by how much the treated unit lies above or below its weighted donors"),
+                ("ρ, v_t", "how much of a gap remains a period later, and its news; ρ is 0 with iid errors"),
+            ),
+            sections=("series", "donors"),
         ),
         ModelEntry(
             "structural_time_series",

@@ -7,8 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from bayes_causal.models.series_design import SeriesDesign
-from bayes_causal.models.series_errors import Sites
+from bayes_causal.models.series_errors import OneSeries, Sites
 from bayes_causal.numerics import autoregression
 
 
@@ -34,7 +33,7 @@ class HigherOrder:
 
         return tuple(Hyper(name, "uniform") for name in self.names)
 
-    def numpyro(self, mean: Any, sigma: Any, d: SeriesDesign) -> None:
+    def numpyro(self, mean: Any, sigma: Any, d: OneSeries) -> None:
         """The fitted outcomes at once, the errors of missing ones integrated out."""
         from numpyro import sample
         from numpyro.distributions import Uniform
@@ -45,7 +44,7 @@ class HigherOrder:
         seen = d.fitted[: d.span]
         sample("y", AutoregressiveNormal(mean[d.fitted_rows], seen, partial, sigma), obs=d.y[d.fitted_rows])
 
-    def pymc(self, mean: Any, sigma: Any, d: SeriesDesign) -> None:
+    def pymc(self, mean: Any, sigma: Any, d: OneSeries) -> None:
         """The fitted outcomes at once, the errors of missing ones integrated out."""
         import pymc as pm
         import pytensor.tensor as pt
@@ -60,7 +59,7 @@ class HigherOrder:
         signature = f"(n),{','.join(['()'] * (1 + self.order))}->(n)"
         pm.CustomDist("y", mean[at], sigma, *partial, logp=logp, signature=signature, observed=d.y[at], dims="row")
 
-    def ahead(self, expected: np.ndarray, sites: Sites, d: SeriesDesign, rng: np.random.Generator) -> np.ndarray:
+    def ahead(self, expected: np.ndarray, sites: Sites, d: OneSeries, rng: np.random.Generator) -> np.ndarray:
         """The latest errors, those of missing outcomes drawn given all others, dying away; and new innovations."""
         partial, sigma = self._partial(sites), sites["sigma"].reshape(-1)
         flat = expected.reshape(-1, expected.shape[-1])
@@ -73,11 +72,11 @@ class HigherOrder:
         later = autoregression.carried_on(np.concatenate([state, after], 1), self.order, phi)[:, self.order :]
         return np.concatenate([before, later], 1).reshape(expected.shape)
 
-    def anew(self, sites: Sites, d: SeriesDesign, rng: np.random.Generator) -> np.ndarray:
+    def anew(self, sites: Sites, d: OneSeries, rng: np.random.Generator) -> np.ndarray:
         """One stationary series, seen where outcomes are."""
         return autoregression.simulate(self._partial(sites), sites["sigma"], d.span, rng)[:, d.fitted_rows]
 
-    def log_likelihood(self, residual: np.ndarray, sites: Sites, d: SeriesDesign) -> np.ndarray:
+    def log_likelihood(self, residual: np.ndarray, sites: Sites, d: OneSeries) -> np.ndarray:
         """Of each innovation given all errors seen before it."""
         error = np.zeros((residual.shape[0], d.span))
         error[:, d.fitted_rows] = residual

@@ -1,4 +1,4 @@
-"""Errors of a structural time series: what the twins, the state space, a forecast and the likelihood need of each structure."""
+"""Errors of one series: what the twins, the state space, a forecast and the likelihood need of each structure."""
 
 from __future__ import annotations
 
@@ -8,10 +8,43 @@ from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
-from bayes_causal.models.series_design import SeriesDesign
 from bayes_causal.numerics import ar1
 
 Sites = Mapping[str, np.ndarray]
+
+
+class OneSeries(Protocol):
+    """One outcome over T rows at regular steps: (T,) `y`, (N,) positions of the rows fitted, and rows between them."""
+
+    @property
+    def y(self) -> np.ndarray:
+        """(T,) standardised outcome, NaN where missing."""
+        ...
+
+    @property
+    def rows(self) -> int:
+        """T."""
+        ...
+
+    @property
+    def fitted(self) -> np.ndarray:
+        """(T,) rows the likelihood holds."""
+        ...
+
+    @property
+    def fitted_rows(self) -> np.ndarray:
+        """(N,) their positions."""
+        ...
+
+    @property
+    def span(self) -> int:
+        """Rows up to the last that the likelihood holds."""
+        ...
+
+    @property
+    def gap(self) -> np.ndarray:
+        """(N,) rows since the previous fitted one, 0 for the first."""
+        ...
 
 
 class SeriesErrors(Protocol):
@@ -41,23 +74,23 @@ class SeriesErrors(Protocol):
         """Its sites as hyperparameters of the collapsed form, ν aside."""
         ...
 
-    def numpyro(self, mean: Any, sigma: Any, d: SeriesDesign) -> None:
+    def numpyro(self, mean: Any, sigma: Any, d: OneSeries) -> None:
         """The fitted outcomes given their (span,) mean, in NumPyro."""
         ...
 
-    def pymc(self, mean: Any, sigma: Any, d: SeriesDesign) -> None:
+    def pymc(self, mean: Any, sigma: Any, d: OneSeries) -> None:
         """The fitted outcomes given their (span,) mean, in PyMC."""
         ...
 
-    def ahead(self, expected: np.ndarray, sites: Sites, d: SeriesDesign, rng: np.random.Generator) -> np.ndarray:
+    def ahead(self, expected: np.ndarray, sites: Sites, d: OneSeries, rng: np.random.Generator) -> np.ndarray:
         """(..., T) errors: drawn anew up to the last fitted row, and from there on continuing those of the fitted rows."""
         ...
 
-    def anew(self, sites: Sites, d: SeriesDesign, rng: np.random.Generator) -> np.ndarray:
+    def anew(self, sites: Sites, d: OneSeries, rng: np.random.Generator) -> np.ndarray:
         """(S, N) errors of the fitted rows, drawn anew."""
         ...
 
-    def log_likelihood(self, residual: np.ndarray, sites: Sites, d: SeriesDesign) -> np.ndarray:
+    def log_likelihood(self, residual: np.ndarray, sites: Sites, d: OneSeries) -> np.ndarray:
         """(S, N) log density of each fitted outcome given the outcomes before it, from its (S, N) distance to the mean."""
         ...
 
@@ -83,28 +116,28 @@ class Independent:
         """None."""
         return ()
 
-    def numpyro(self, mean: Any, sigma: Any, d: SeriesDesign) -> None:
+    def numpyro(self, mean: Any, sigma: Any, d: OneSeries) -> None:
         """A normal a row."""
         from numpyro import sample
         from numpyro.distributions import Normal
 
         sample("y", Normal(mean[d.fitted_rows], sigma).to_event(1), obs=d.y[d.fitted_rows])
 
-    def pymc(self, mean: Any, sigma: Any, d: SeriesDesign) -> None:
+    def pymc(self, mean: Any, sigma: Any, d: OneSeries) -> None:
         """A normal a row."""
         import pymc as pm
 
         pm.Normal("y", mean[d.fitted_rows], sigma, observed=d.y[d.fitted_rows], dims="row")
 
-    def ahead(self, expected: np.ndarray, sites: Sites, d: SeriesDesign, rng: np.random.Generator) -> np.ndarray:
+    def ahead(self, expected: np.ndarray, sites: Sites, d: OneSeries, rng: np.random.Generator) -> np.ndarray:
         """White noise."""
         return np.asarray(sites["sigma"][..., None] * rng.standard_normal(expected.shape))
 
-    def anew(self, sites: Sites, d: SeriesDesign, rng: np.random.Generator) -> np.ndarray:
+    def anew(self, sites: Sites, d: OneSeries, rng: np.random.Generator) -> np.ndarray:
         """White noise."""
         return np.asarray(sites["sigma"][:, None] * rng.standard_normal((sites["sigma"].size, d.fitted_rows.size)))
 
-    def log_likelihood(self, residual: np.ndarray, sites: Sites, d: SeriesDesign) -> np.ndarray:
+    def log_likelihood(self, residual: np.ndarray, sites: Sites, d: OneSeries) -> np.ndarray:
         """Of a normal a row."""
         sd = sites["sigma"][:, None]
         return np.asarray(-0.5 * ((residual / sd) ** 2 + np.log(2 * np.pi)) - np.log(sd))
@@ -133,7 +166,7 @@ class Autoregressive:
 
         return (Hyper("rho", "uniform"),)
 
-    def numpyro(self, mean: Any, sigma: Any, d: SeriesDesign) -> None:
+    def numpyro(self, mean: Any, sigma: Any, d: OneSeries) -> None:
         """Each fitted outcome given the one before it, ρ^gap apart."""
         import jax.numpy as jnp
         from numpyro import sample
@@ -145,7 +178,7 @@ class Autoregressive:
         expected = expected + c * jnp.concatenate([jnp.zeros(1), (y - expected)[:-1]])
         sample("y", Normal(expected, sigma * jnp.sqrt((1 - c**2) / (1 - rho**2))).to_event(1), obs=y)
 
-    def pymc(self, mean: Any, sigma: Any, d: SeriesDesign) -> None:
+    def pymc(self, mean: Any, sigma: Any, d: OneSeries) -> None:
         """Each fitted outcome given the one before it, ρ^gap apart."""
         import pymc as pm
         import pytensor.tensor as pt
@@ -156,15 +189,15 @@ class Autoregressive:
         expected = expected + c * pt.concatenate([pt.zeros(1), (y - expected)[:-1]])
         pm.Normal("y", expected, sigma * pt.sqrt((1 - c**2) / (1 - rho**2)), observed=y, dims="row")
 
-    def ahead(self, expected: np.ndarray, sites: Sites, d: SeriesDesign, rng: np.random.Generator) -> np.ndarray:
+    def ahead(self, expected: np.ndarray, sites: Sites, d: OneSeries, rng: np.random.Generator) -> np.ndarray:
         """The error of the last fitted row, dying away, and new innovations."""
         return carried(sites["sigma"][..., None] * rng.standard_normal(expected.shape), expected, sites["rho"], d)
 
-    def anew(self, sites: Sites, d: SeriesDesign, rng: np.random.Generator) -> np.ndarray:
+    def anew(self, sites: Sites, d: OneSeries, rng: np.random.Generator) -> np.ndarray:
         """One stationary series over the gaps."""
         return ar1.simulate(sites["rho"], sites["sigma"], d.gap, rng)
 
-    def log_likelihood(self, residual: np.ndarray, sites: Sites, d: SeriesDesign) -> np.ndarray:
+    def log_likelihood(self, residual: np.ndarray, sites: Sites, d: OneSeries) -> np.ndarray:
         """Of each innovation over its gap."""
         sd = ar1.innovation_sd(sites["rho"], sites["sigma"], d.gap)
         z = ar1.whiten(residual, ar1.carry(sites["rho"], d.gap), sd)
@@ -175,7 +208,7 @@ class Autoregressive:
         return {"rho": sites["rho"]}
 
 
-def carried(noise: np.ndarray, expected: np.ndarray | None, rho: np.ndarray, d: SeriesDesign) -> np.ndarray:
+def carried(noise: np.ndarray, expected: np.ndarray | None, rho: np.ndarray, d: OneSeries) -> np.ndarray:
     """(..., T) AR(1) errors of innovations (..., T); after the last fitted row they continue its error, given an expectation."""
     last = d.span - 1
     noise[..., 0] /= np.sqrt(1 - rho**2)

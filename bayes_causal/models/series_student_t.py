@@ -7,8 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from bayes_causal.models.series_design import SeriesDesign
-from bayes_causal.models.series_errors import Autoregressive, Sites, carried
+from bayes_causal.models.series_errors import Autoregressive, OneSeries, Sites, carried
 from bayes_causal.numerics import ar1
 
 AVERAGED = 64
@@ -41,7 +40,7 @@ class StudentT:
         """ρ, uniform on (−1, 1)."""
         return Autoregressive().hypers() if self.autoregressive else ()
 
-    def numpyro(self, mean: Any, sigma: Any, d: SeriesDesign) -> None:
+    def numpyro(self, mean: Any, sigma: Any, d: OneSeries) -> None:
         """Each fitted outcome given the one before it and the precisions of the rows since."""
         import jax.numpy as jnp
         from numpyro import sample
@@ -59,7 +58,7 @@ class StudentT:
         expected = expected + c * jnp.concatenate([jnp.zeros(1), (y - expected)[:-1]])
         sample("y", Normal(expected, sigma * jnp.sqrt(variance)).to_event(1), obs=y)
 
-    def pymc(self, mean: Any, sigma: Any, d: SeriesDesign) -> None:
+    def pymc(self, mean: Any, sigma: Any, d: OneSeries) -> None:
         """Each fitted outcome given the one before it and the precisions of the rows since."""
         import pymc as pm
         import pytensor.tensor as pt
@@ -77,19 +76,19 @@ class StudentT:
         expected = expected + c * pt.concatenate([pt.zeros(1), (y - expected)[:-1]])
         pm.Normal("y", expected, sigma * pt.sqrt(variance), observed=y, dims="row")
 
-    def ahead(self, expected: np.ndarray, sites: Sites, d: SeriesDesign, rng: np.random.Generator) -> np.ndarray:
+    def ahead(self, expected: np.ndarray, sites: Sites, d: OneSeries, rng: np.random.Generator) -> np.ndarray:
         """As of normal ones, every innovation with tails."""
         noise = self._innovations(sites, expected.shape, rng)
         return carried(noise, expected, sites["rho"], d) if self.autoregressive else noise
 
-    def anew(self, sites: Sites, d: SeriesDesign, rng: np.random.Generator) -> np.ndarray:
+    def anew(self, sites: Sites, d: OneSeries, rng: np.random.Generator) -> np.ndarray:
         """One series over all rows of the span, of which the fitted ones are kept."""
         noise = self._innovations(sites, (sites["sigma"].size, d.span), rng)
         if self.autoregressive:
             noise = carried(noise, None, sites["rho"], d)
         return noise[:, d.fitted_rows]
 
-    def log_likelihood(self, residual: np.ndarray, sites: Sites, d: SeriesDesign) -> np.ndarray:
+    def log_likelihood(self, residual: np.ndarray, sites: Sites, d: OneSeries) -> np.ndarray:
         """Of each innovation with its precision integrated out.
 
         Where rows are missing before an outcome, over their precisions too: an average over `AVERAGED` draws of all of them.
@@ -121,7 +120,7 @@ class StudentT:
         return np.asarray(sites["sigma"][..., None] * rng.standard_t(sites["nu"][..., None], shape))
 
 
-def _since(d: SeriesDesign) -> tuple[np.ndarray, np.ndarray]:
+def _since(d: OneSeries) -> tuple[np.ndarray, np.ndarray]:
     """(N, span) whether a row lies after the fitted one before and not after this one, and how many rows before this one."""
     at, row = d.fitted_rows, np.arange(d.span)
     before = np.concatenate([[-1], at[:-1]])

@@ -16,6 +16,7 @@ import xarray as xr
 from bayes_causal.checks.base import Check
 from bayes_causal.data.kinds import KINDS, Kind
 from bayes_causal.errors import RunFolderError
+from bayes_causal.models.catalogue import MODELS, ModelEntry
 from bayes_causal.reports import tables
 
 NEEDED = ("estimates.json", "comparison.csv", "checks.json", "manifest.json", "posterior.nc")
@@ -77,6 +78,12 @@ class RunContent:
         return KINDS[str((self.study.get("data") or {}).get("kind") or "panel")]
 
     @property
+    def sections(self) -> tuple[str, ...]:
+        """Sections of the report between the data and the comparison: the model's own, or those of its kind of data."""
+        entry = MODELS.get(self.model)
+        return entry.sections if entry and entry.sections else self.kind.sections
+
+    @property
     def headline(self) -> Mapping[str, Any]:
         """The row that answers the study's question: the model's overall effect on the headline estimand and scale."""
         for row in self.rows:
@@ -125,6 +132,12 @@ class RunContent:
 
     def _asked(self, row: Mapping[str, Any]) -> bool:
         return all(row[k] == self.verdict[k] for k in ("estimand", "scale"))
+
+
+def every_section() -> set[str]:
+    """Sections that hang on the model or on the kind of the data."""
+    own: list[Kind | ModelEntry] = [*KINDS.values(), *MODELS.values()]
+    return {section for of in own for section in of.sections}
 
 
 def load(folder: str | Path) -> RunContent:

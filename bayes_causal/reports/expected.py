@@ -134,6 +134,7 @@ def words(content: RunContent) -> list[str]:
         return []
     row = rows["att"]
     used = found.post & np.isfinite(found.outcome)
+    others = "donors" if "donor" in content.dataset("constant_data").coords else "controls"
     observed, places = found.outcome[used].mean(), numbers.decimals(row["std_error"], row["value"])
     value, low, high = _expected(observed, row)
     first, last = (found.time.word(found.time.labels[k]) for k in (found.start, found.stop))
@@ -153,7 +154,7 @@ def words(content: RunContent) -> list[str]:
     )
     said.append(
         "The intervals hold the noise and the drift that the model saw before. They do not hold the chance that something else "
-        "happened at the same time, that the controls were moved too, or that they stopped telling about this outcome: the "
+        f"happened at the same time, that the {others} were moved too, or that they stopped telling about this outcome: the "
         "difference is an effect of the intervention only under the assumptions below."
     )
     return [numbers.true_minus(s) for s in said]

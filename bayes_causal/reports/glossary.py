@@ -152,6 +152,9 @@ OPTIONS = {
     ("unit_slopes", "False"): "units of one group respond alike",
     ("time_effects", "fixed"): "period effects are as good as fixed",
     ("time_effects", "random_walk"): "period effects follow a random walk",
+    ("weights", "simplex"): "no donor counts negatively, and together they count once",
+    ("intercept", "True"): "the treated unit may lie above or below its weighted donors",
+    ("intercept", "False"): "the treated unit lies among its weighted donors",
     ("level", "local_level"): "the level is a random walk",
     ("level", "local_linear_trend"): "the level is a random walk with a slope that wanders too",
     ("level", "semilocal"): "the level is a random walk with a slope that returns to a slope of the long run",
@@ -182,9 +185,9 @@ ENGINES = {
         "instead, and the path says so."
     ),
     "gibbs": (
-        "Parameters are drawn block by block, each block given the others: which controls are in, or the scale of each "
-        "coefficient, from their exact distributions; the few scales by Metropolis steps with levels and coefficients integrated "
-        "out. R-hat and effective sample sizes say whether the chains arrived."
+        "Parameters are drawn block by block, each block given the others, from its exact distribution or by a Metropolis step "
+        "that the exact density accepts, with what is Gaussian integrated out. R-hat and effective sample sizes say whether the "
+        "chains arrived."
     ),
     "nuts": _NUTS + "Run by NumPyro.",
     "pymc": _NUTS + "Run by PyMC.",

@@ -6,9 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from bayes_causal.checks.base import Check
-from bayes_causal.data.kinds import KINDS
 from bayes_causal.reports import expected, glossary, numbers, text
-from bayes_causal.reports.content import RunContent, plain
+from bayes_causal.reports.content import RunContent, every_section, plain
 from bayes_causal.reports.effects import comparison, group_table, table
 from bayes_causal.reports.numbers import number
 from bayes_causal.reports.tables import flat, status
@@ -23,6 +22,7 @@ TITLES = {
     "event-time": "Effect over event time",
     "groups": "Effects by group",
     "series": "Observed and expected",
+    "donors": "Donors and placebos",
     "controls": "What the expectation is made of",
     "components": "Components",
     "comparison": "Beside frequentist estimates",
@@ -44,16 +44,15 @@ def page(content: RunContent, drawn: Iterable[str]) -> dict[str, Any]:
     """
     drawn = set(drawn)
     groups, titles = group_table(content), TITLES | {"groups": f"Effects by {content.grouping}"}
-    of_a_kind = {section for kind in KINDS.values() for section in kind.sections}
     filled = drawn | ({"groups"} if groups else set())
-    empty = of_a_kind - (set(content.kind.sections) & filled)
+    empty = every_section() - (set(content.sections) & filled)
     if not content.assumptions:
         empty.add("assumptions")
     return {
         "study": content.name,
         "question": question(content),
         "sections": {k: v for k, v in titles.items() if k not in empty},
-        "plain": [k for k in content.kind.sections if k not in empty and k not in TABLED],
+        "plain": [k for k in content.sections if k not in empty and k not in TABLED],
         "verdict": verdict(content),
         "data": data(content),
         "groups": groups,

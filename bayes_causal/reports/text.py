@@ -23,6 +23,7 @@ SHIFT_NOTE = (
 DESIGN = (
     "pretrend",
     "placebo_time",
+    "placebo_space",
     "selection",
     "control_drift",
     "placebo_outcome",

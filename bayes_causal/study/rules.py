@@ -190,7 +190,7 @@ def _listed(study: Study) -> Iterator[str]:
     baselines = {name: entry for name, entry in BASELINES.items() if entry.kind == study.data.kind}
     checks = {name: entry for name, entry in CHECKS.items() if study.data.kind in entry.kinds}
     functions = {name: entry.load for name, entry in baselines.items()}
-    functions |= {name: partial(entry.load, study.data.kind) for name, entry in checks.items()}
+    functions |= {name: partial(entry.load, study.data.kind, study.model.name or "") for name, entry in checks.items()}
     for what, listed, available in (("baseline", study.baselines, baselines), ("check", study.checks, checks)):
         pairs = [] if isinstance(listed, str) else [pair for entry in listed for pair in entry.items()]
         for name, options in pairs:

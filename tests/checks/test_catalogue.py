@@ -23,7 +23,7 @@ def found(good: HierarchicalDiD, good_tree: xr.DataTree) -> list[Check]:
 
 
 def test_default_runs_every_default_check_convergence_first(found: list[Check]) -> None:
-    assert [c.name for c in found] == [e.name for e in CHECKS.values() if e.default and "panel" in e.kinds]
+    assert [c.name for c in found] == [e.name for e in CHECKS.values() if e.default and e.suits("panel", "hierarchical_did")]
     assert found[0].name == "convergence"
 
 

@@ -8,11 +8,13 @@ import pytest
 
 from bayes_causal.checks.base import Check
 from bayes_causal.data.kinds import KINDS
+from bayes_causal.models.catalogue import MODELS
 from bayes_causal.reports import draws, style
 from bayes_causal.reports.figures import FIGURES, drawn
 from bayes_causal.reports.timeline import timeline
 
-ALL = [f.name for f in FIGURES if f.section not in KINDS["time_series"].sections]
+OTHERS = {*KINDS["time_series"].sections, *MODELS["synthetic_control"].sections}
+ALL = [f.name for f in FIGURES if f.section not in OTHERS]
 
 
 def names(content):

@@ -10,9 +10,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bayes_causal.data.kinds import KINDS
 from bayes_causal.reports import style
-from bayes_causal.reports.content import RunContent
+from bayes_causal.reports.content import RunContent, every_section
 from bayes_causal.reports.figures import (
     chains,
     components,
@@ -22,9 +21,11 @@ from bayes_causal.reports.figures import (
     event_study,
     groups,
     methods,
+    placebo_gaps,
     power,
     predictive,
     raw_means,
+    weights,
 )
 
 if TYPE_CHECKING:
@@ -42,11 +43,13 @@ class Drawing:
     caption: str
 
 
-DISTRUSTED = ("verdict", "event-time", "groups", "series", "comparison")
+DISTRUSTED = ("verdict", "event-time", "groups", "series", "donors", "comparison")
 
 FIGURES = (
     Drawing("effect", "verdict", effect.draw, effect.alt, effect.CAPTION),
     Drawing("counterfactual", "series", counterfactual.draw, counterfactual.alt, counterfactual.CAPTION),
+    Drawing("placebo_gaps", "donors", placebo_gaps.draw, placebo_gaps.alt, placebo_gaps.CAPTION),
+    Drawing("weights", "donors", weights.draw, weights.alt, weights.CAPTION),
     Drawing("controls", "controls", controls.draw, controls.alt, controls.CAPTION),
     Drawing("components", "components", components.draw, components.alt, components.CAPTION),
     Drawing("raw_means", "raw-means", raw_means.draw, raw_means.alt, raw_means.CAPTION),
@@ -61,7 +64,7 @@ FIGURES = (
 
 def drawn(content: RunContent) -> Iterator[tuple[Drawing, Figure]]:
     """The figures that apply, in order; those that show effects say so where the result is not reliable."""
-    of_others = {s for kind in KINDS.values() for s in kind.sections} - set(content.kind.sections)
+    of_others = every_section() - set(content.sections)
     for drawing in (d for d in FIGURES if d.section not in of_others):
         figure = drawing.draw(content)
         if figure is None:

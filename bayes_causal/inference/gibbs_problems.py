@@ -1,0 +1,68 @@
+"""Many problems of one shape by one Gibbs program: all placebo units, all donors left out, all placebo dates in lockstep."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from bayes_causal.inference.blocked_gibbs import BLOCK, KEPT, Programs, sites_of, sweeps_of
+from bayes_causal.models.base import GibbsForm
+
+_programs: OrderedDict[tuple[Any, ...], Programs] = OrderedDict()
+
+
+def stacked(sums: Sequence[Any]) -> Any:
+    """The sums of problems of one shape with a leading problem axis."""
+    return jax.tree.map(lambda *v: np.stack(v), *sums)
+
+
+def sample_problems(form: GibbsForm, *, draws: int, warmup: int, chains: int = 1, seed: int) -> dict[str, np.ndarray]:
+    """Draws of every site of P problems, whose sums lead with the problem.
+
+    Returns
+    -------
+    dict of name to (P, chains, draws, ...) array
+
+    Raises
+    ------
+    FloatingPointError
+        A chain left the numbers.
+    """
+    with jax.enable_x64(True):
+        sums = jax.tree.map(jnp.asarray, form.sums)
+        problems = jax.tree.leaves(sums)[0].shape[0]
+        compiled = programs(form)
+        keys = [jax.random.split(k, (problems, chains)) for k in jax.random.split(jax.random.PRNGKey(seed), 3)]
+        states, kept = compiled.first(sums, keys[0]), []
+        for low in range(0, warmup + draws, BLOCK):
+            number = np.arange(low, low + BLOCK)
+            states, passed = compiled.sweeps(sums, states, keys[1], number, number < warmup)
+            rows = np.flatnonzero((number >= warmup) & (number < warmup + draws))
+            if rows.size:
+                rows_padded = np.resize(rows, BLOCK)
+                drawn, _ = jax.device_get(compiled.sites(sums, passed, keys[2], rows_padded, number[rows_padded]))
+                kept.append({k: v[:, :, : rows.size] for k, v in drawn.items()})
+    sites = {k: np.concatenate([block[k] for block in kept], 2) for k in kept[0]}
+    if wrong := sorted(k for k, v in sites.items() if not np.isfinite(v).all()):
+        raise FloatingPointError(f"a chain left the numbers: {', '.join(wrong)} not finite")
+    return sites
+
+
+def programs(form: GibbsForm) -> Programs:
+    """The programs of a form over a leading problem axis, compiled at their first call."""
+    key = type(form), *form.signature()
+    if key not in _programs:
+        bare = form.bare()
+        _programs[key] = Programs(
+            jax.jit(jax.vmap(jax.vmap(bare.first, (None, 0)))),
+            jax.jit(jax.vmap(jax.vmap(sweeps_of(bare), (None, 0, 0, None, None)), (0, 0, 0, None, None))),
+            jax.jit(jax.vmap(sites_of(bare), (0, 0, 0, None, None))),
+        )
+        if len(_programs) > KEPT:
+            _programs.popitem(last=False)
+    return _programs[key]

@@ -1,0 +1,195 @@
+"""From a `Panel` to one treated unit beside its donors, on the scale of the treated unit's pre-period."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from bayes_causal.data.columns import show
+from bayes_causal.data.panel import Panel
+from bayes_causal.errors import closest
+
+FEWEST_PERIODS = 3
+FEWEST_DONORS = 2
+
+
+@dataclass(frozen=True, eq=False)
+class DonorDesign:
+    """One treated unit. T rows, one a period of the panel's frequency from its first outcome to its last; J donors.
+
+    Parameters
+    ----------
+    y : (T,) outcome of the treated unit minus `center`, over `scale`; NaN where missing
+    x : (T, J) outcomes of the donors on the same scale; NaN where the treated unit's is missing
+    fitted : (T,) rows before the treatment with an outcome: those the likelihood holds
+    treated : (T,) rows of treated cells with an outcome: those an average effect counts
+    seen : (T,) rows with an outcome
+    position : (T,) position of each row in the panel's time, -1 where it has none
+    onset : row of the first treated cell, counted from the first
+    unit : position of the treated unit in the panel; donors : (J,) those of the donors
+    left_out : reason why each of the other units is no donor
+    center, scale : natural units of the outcome
+    """
+
+    y: np.ndarray
+    x: np.ndarray
+    fitted: np.ndarray
+    treated: np.ndarray
+    seen: np.ndarray
+    position: np.ndarray
+    onset: int
+    unit: int
+    donors: np.ndarray
+    left_out: Mapping[Any, str]
+    center: float
+    scale: float
+
+    @property
+    def rows(self) -> int:
+        """T."""
+        return self.y.size
+
+    @property
+    def fitted_rows(self) -> np.ndarray:
+        """(N,) positions of the rows the likelihood holds."""
+        return np.flatnonzero(self.fitted)
+
+    @property
+    def seen_rows(self) -> np.ndarray:
+        """(O,) positions of the rows with an outcome, fitted ones first."""
+        return np.flatnonzero(self.seen)
+
+    @property
+    def span(self) -> int:
+        """Rows up to the last that the likelihood holds."""
+        return int(self.fitted_rows[-1]) + 1
+
+    @property
+    def gap(self) -> np.ndarray:
+        """(N,) rows since the previous fitted one, 0 for the first."""
+        return np.diff(self.fitted_rows, prepend=self.fitted_rows[0])
+
+    def instead(self, donor: int) -> DonorDesign:
+        """Donor number `donor` in the treated unit's place and the other donors beside it."""
+        others = np.delete(np.arange(self.donors.size), donor)
+        changed = replace(self, y=self.x[:, donor], x=self.x[:, others], unit=int(self.donors[donor]), donors=self.donors[others])
+        return changed.rescaled()
+
+    def without(self, donor: int) -> DonorDesign:
+        """The same without donor number `donor`."""
+        others = np.delete(np.arange(self.donors.size), donor)
+        return replace(self, x=self.x[:, others], donors=self.donors[others])
+
+    def earlier(self, onset: int, periods: int) -> DonorDesign:
+        """A treatment that never was, from row `onset` on for so many rows, seen by what lies before it."""
+        at = np.arange(self.rows)
+        during = self.fitted & (at >= onset) & (at < onset + periods)
+        return replace(self, fitted=self.fitted & (at < onset), treated=during, onset=onset).rescaled()
+
+    def rescaled(self) -> DonorDesign:
+        """The same on the scale of its own fitted rows."""
+        mean, sd = float(self.y[self.fitted].mean()), float(self.y[self.fitted].std(ddof=1))
+        natural = self.center + self.scale * mean, self.scale * sd
+        return replace(self, y=(self.y - mean) / sd, x=(self.x - mean) / sd, center=natural[0], scale=natural[1])
+
+
+def donor_problems(panel: Panel, donors: Sequence[Any] | None, exclude: Sequence[Any]) -> list[str]:
+    """Everything that keeps the treated unit of a panel from being set beside donors; `donor_design` takes what has none."""
+    treated, units = np.flatnonzero(panel.ever_treated), panel.dataset["unit"].values
+    problems = []
+    if treated.size != 1:
+        named = ", ".join(show(u) for u in units[treated][:5]) + (", …" if treated.size > 5 else "")
+        problems.append(
+            f"{treated.size} units are treated ({named}), and this version compares one with its donors: keep one of them and "
+            "the units never treated, as panel.select(units=[…]), or where in a study"
+        )
+    labels = [str(u) for u in units]
+    for option, asked in (("donors", donors or ()), ("exclude", exclude)):
+        for unknown in (u for u in asked if str(u) not in labels):
+            problems.append(f"{option} names '{unknown}', which the panel does not have{closest(str(unknown), labels)}")
+        for own in (u for u in asked if str(u) in {str(units[t]) for t in treated}):
+            problems.append(f"{option} names '{own}', which is treated itself")
+    if both := sorted({str(d) for d in donors or ()} & {str(e) for e in exclude}):
+        problems.append(f"{', '.join(both)} stand in donors and in exclude")
+    if not (panel.dataset["weight"].values == 1).all():
+        problems.append("the panel has weights, which synthetic control does not use: leave them out")
+    return problems if problems else _unit_problems(panel, int(treated[0]), donors, exclude)
+
+
+def donor_design(panel: Panel, donors: Sequence[Any] | None, exclude: Sequence[Any]) -> DonorDesign:
+    """The arrays of a panel in which `donor_problems` found none."""
+    unit = int(np.flatnonzero(panel.ever_treated)[0])
+    seen, pool, left_out = _pool(panel, unit, donors, exclude)
+    outcome, period = panel.dataset["outcome"].values, panel.dataset["period"].values[seen]
+    row = period - period[0]
+    before = seen[seen < panel.treated[unit].argmax()]
+    center, scale = float(outcome[unit, before].mean()), float(outcome[unit, before].std(ddof=1))
+    rows = int(row[-1]) + 1
+
+    def spread(values: np.ndarray, empty: Any) -> np.ndarray:
+        grid = np.full((rows, *values.shape[1:]), empty)
+        grid[row] = values
+        return grid
+
+    return DonorDesign(
+        spread((outcome[unit, seen] - center) / scale, np.nan),
+        spread((outcome[np.ix_(pool, seen)].T - center) / scale, np.nan),
+        spread(np.isin(seen, before), False),
+        spread(panel.treated[unit, seen], False),
+        spread(np.ones(seen.size, bool), False),
+        spread(seen, -1),
+        int(panel.first_period[unit] - period[0]),
+        unit,
+        pool,
+        left_out,
+        center,
+        scale,
+    )
+
+
+def _pool(
+    panel: Panel, unit: int, donors: Sequence[Any] | None, exclude: Collection[Any]
+) -> tuple[np.ndarray, np.ndarray, dict[Any, str]]:
+    """Positions of the periods needed and of the donors, and why each other unit is none."""
+    seen = np.flatnonzero(panel.observed[unit])
+    asked, barred = {str(d) for d in donors or ()}, {str(e) for e in exclude}
+    time, left_out, pool = panel.dataset["time"].values, {}, []
+    for k, label in enumerate(panel.dataset["unit"].values):
+        missing = seen[~panel.observed[k, seen]]
+        treated = seen[panel.treated[k, seen]]
+        if k == unit:
+            continue
+        if str(label) in barred:
+            left_out[label] = "excluded by name"
+        elif asked and str(label) not in asked:
+            left_out[label] = "not among the donors named"
+        elif treated.size:
+            left_out[label] = f"treated itself from {show(time[treated[0]])} on, when it is needed"
+        elif missing.size:
+            more = f" and {missing.size - 1} more" if missing.size > 1 else ""
+            left_out[label] = f"no outcome in {show(time[missing[0]])}{more}"
+        else:
+            pool.append(k)
+    return seen, np.array(pool, int), left_out
+
+
+def _unit_problems(panel: Panel, unit: int, donors: Sequence[Any] | None, exclude: Sequence[Any]) -> list[str]:
+    """What one treated unit lacks."""
+    seen, pool, left_out = _pool(panel, unit, donors, exclude)
+    onset, label = panel.treated[unit].argmax(), show(panel.dataset["unit"].values[unit])
+    before, outcome = seen[seen < onset], panel.dataset["outcome"].values[unit]
+    problems = []
+    if before.size < FEWEST_PERIODS:
+        problems.append(f"{label} has {before.size} outcomes before its treatment, and weights need {FEWEST_PERIODS} at least")
+    elif outcome[before].std() == 0:
+        problems.append(f"the outcome of {label} never moves before its treatment: there is nothing that weights could follow")
+    if not panel.treated[unit, seen].any():
+        problems.append(f"{label} has no outcome while treated")
+    if pool.size < FEWEST_DONORS:
+        reasons = sorted({f"{show(u)}: {why}" for u, why in left_out.items()})
+        shown = "; ".join(reasons[:5]) + ("; …" if len(reasons) > 5 else "")
+        problems.append(f"{pool.size} donors are left for {label}, and {FEWEST_DONORS} are needed at least ({shown})")
+    return problems

@@ -1,0 +1,428 @@
+"""Weights on a simplex by exchanges between pairs of donors, with the intercept integrated out.
+
+    y = a + Xw + e,   a ~ N(0, s_a),   e ~ AR(1) with innovation sd σ and correlation ρ,   w ~ Dirichlet(α, …, α)
+
+With R the precision of the errors at σ = 1 and q = 1'R1, a integrated out leaves exp(−e'Me/2σ²), M = R − g R11'R with
+g = s_a²/(σ² + s_a² q). For rows apart by gaps d, R is a sum of a few matrices with weights in ρ, so that X'MX and X'My for any
+ρ and σ come from products that are formed once. An exchange moves the share v of one donor in the joint weight of two: given
+the rest, v has a normal likelihood and the prior [v(1−v)]^(α−1). It is proposed from a mixture of that normal, truncated to
+(0, 1), and a power law at both ends which follows the prior where weights are as good as zero; acceptance makes it exact.
+The pair is drawn with probability proportional to its joint weight, which the move leaves alone, or, every other time, by the
+product of its weights, so that those who carry the weight trade more often. Concentration and weights
+depend on each other closely, so that α also moves with all weights at once (`spread`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jax.scipy.special import gammaln, logsumexp, ndtr, ndtri
+from scipy import special
+
+LOG_2PI = float(np.log(2 * np.pi))
+CELLS = 64
+MIDDLES = (np.arange(CELLS) + 0.5) / CELLS
+FLAT = 5.0  # sd of the widest truncated normal that is proposed
+FAR = 4.0  # sds beyond the ends at which its mean is held
+STEP = 0.7  # sd of the moves of log α with all weights
+ROUNDS = 24  # of exchanges in a sweep, each followed by such a move
+TINY = 1e-300
+
+
+Walk = tuple[Array, Array, Array]
+
+
+class ExchangeSums(NamedTuple):
+    """The data of one problem: n rows, J donors, K = J + 2 columns [X, y, 1], D lengths of gaps.
+
+    Parameters
+    ----------
+    first : (K, K) products of the first row
+    products : (D, 3, K, K) sums over rows that follow a gap: of their own products, crossed with the row before (both ways), and
+        of the row before
+    gaps, counts : (D,) periods, and rows that follow such a gap
+    intercept_sd, sigma_scale : () scales of the priors, the first 0 without an intercept
+    log_range : (2,) ends of the uniform prior of log α
+    constants : (CELLS,) log constants of the Dirichlet in the middles of even cells between them
+    """
+
+    first: Any
+    products: Any
+    gaps: Any
+    counts: Any
+    intercept_sd: Any
+    sigma_scale: Any
+    log_range: Any
+    constants: Any
+
+
+def exchange_sums(
+    x: np.ndarray,
+    y: np.ndarray,
+    gap: np.ndarray,
+    *,
+    gaps: tuple[int, ...],
+    intercept_sd: float,
+    sigma_scale: float,
+    log_range: tuple[float, float],
+) -> ExchangeSums:
+    """Sums of (n, J) donors and (n,) outcomes whose rows follow the one before by (n,) `gap` periods, 0 on the first."""
+    z = np.column_stack([x, y, np.ones(y.size)])
+    here, before = z[1:], z[:-1]
+    products = np.zeros((len(gaps), 3, z.shape[1], z.shape[1]))
+    for k, d in enumerate(gaps):
+        own, last = here[gap[1:] == d], before[gap[1:] == d]
+        cross = own.T @ last
+        products[k] = own.T @ own, cross + cross.T, last.T @ last
+    counts = np.array([(gap[1:] == d).sum() for d in gaps], float)
+    alpha = np.exp(log_range[0] + (log_range[1] - log_range[0]) * MIDDLES)
+    constants = special.gammaln(x.shape[1] * alpha) - x.shape[1] * special.gammaln(alpha)
+    scales = np.asarray(float(intercept_sd)), np.asarray(float(sigma_scale))
+    ends = np.array(log_range, float)
+    return ExchangeSums(np.outer(z[0], z[0]), products, np.array(gaps, float), counts, *scales, ends, constants)
+
+
+@dataclass(frozen=True, eq=False)
+class Exchange:
+    """Blocks of a synthetic control on the simplex: weights pair by pair, their concentration, σ, and ρ.
+
+    Parameters
+    ----------
+    ar : whether errors are autoregressive; ρ is 0 else
+    intercept : whether there is one
+    moves : exchanges a round
+    sums : what the data say
+    """
+
+    ar: bool
+    intercept: bool
+    moves: int
+    sums: ExchangeSums | None
+
+    @property
+    def width(self) -> int:
+        """Numbers a draw of the sites holds."""
+        return 1024
+
+    def said(self, sums: Any) -> str:
+        """What the blocks are, in words."""
+        errors = "their autocorrelation" if self.ar else "no autocorrelation"
+        return (
+            f"{ROUNDS * self.moves} exchanges a sweep between pairs of {sums.first.shape[-1] - 2} donors, intercept integrated "
+            f"out; concentration and size of the errors, {errors}"
+        )
+
+    def bare(self) -> Exchange:
+        """The form without its data."""
+        return replace(self, sums=None)
+
+    def signature(self) -> tuple[Any, ...]:
+        """All that is compiled in."""
+        return self.ar, self.intercept, self.moves
+
+    def first(self, sums: ExchangeSums, key: Array) -> dict[str, Array]:
+        """Weights uniform on the simplex, the rest from its prior or around its middle."""
+        keys, donors = jax.random.split(key, 4), sums.first.shape[-1] - 2
+        log_w = jnp.log(-jnp.log(jax.random.uniform(keys[0], (donors,), float, TINY)))
+        low, high = sums.log_range
+        rho = 0.8 * jax.random.uniform(keys[3], (), float, -1.0, 1.0) if self.ar else jnp.zeros(())
+        state = {
+            "log_w": log_w - logsumexp(log_w),
+            "log_alpha": low + (high - low) * jax.random.uniform(keys[1], (), float),
+            "log_sigma": -1.0 + 0.5 * jax.random.normal(keys[2], (), float),
+            "rho": rho,
+        }
+        return state | {"acceptance_rate": jnp.zeros(()), "lp": self.density(sums, state)}
+
+    def sweep(self, sums: ExchangeSums, state: Mapping[str, Array], key: Array, adapting: Array) -> dict[str, Array]:
+        """Exchanges given the rest, then concentration, σ and ρ, each given the others."""
+        # One call for all numbers of a sweep: calls, not numbers, cost time.
+        sizes = ROUNDS * (5 * self.moves + 3), 2, 2, 2
+        u = jnp.split(jax.random.uniform(key, (sum(sizes),), float, TINY), np.cumsum(sizes)[:-1])
+        state = dict(state) | self._weights(sums, state, u[0].reshape(ROUNDS, -1))
+        state["log_alpha"] = draw_concentration(sums, state["log_alpha"], state["log_w"], u[1])
+        forms = residual_forms(sums, jnp.exp(state["log_w"]))
+        state["log_sigma"] = self._draw_sigma(sums, state, forms, u[2])
+        if self.ar:
+            state["rho"] = self._draw_rho(sums, state, forms, u[3])
+        return state | {"lp": self._lp(sums, state, forms)}
+
+    def sites(self, sums: ExchangeSums, state: Mapping[str, Array], key: Array) -> dict[str, Array]:
+        """The sites of the twins, the intercept drawn given the rest."""
+        forms, sigma = residual_forms(sums, jnp.exp(state["log_w"])), jnp.exp(state["log_sigma"])
+        _, e1, q = combine(sums, forms, state["rho"])
+        s2 = sums.intercept_sd**2
+        variance = s2 * sigma**2 / (sigma**2 + s2 * q)
+        intercept = s2 * e1 / (sigma**2 + s2 * q) + jnp.sqrt(variance) * jax.random.normal(key, (), float)
+        sites = {"weight": jnp.exp(state["log_w"]), "log_concentration": state["log_alpha"], "sigma": sigma}
+        sites |= {"intercept": intercept} if self.intercept else {}
+        return sites | ({"rho": state["rho"]} if self.ar else {})
+
+    def stats(self, state: Mapping[str, Array]) -> dict[str, Array]:
+        """Share of accepted exchanges; log p(y, w, θ) without the intercept."""
+        return {k: state[k] for k in ("acceptance_rate", "lp")}
+
+    def density(self, sums: ExchangeSums, state: Mapping[str, Array]) -> Array:
+        """Log p(y, w, log α, σ, ρ), the intercept integrated out; σ and ρ on their own scale."""
+        return self._lp(sums, state, residual_forms(sums, jnp.exp(state["log_w"])))
+
+    def _lp(self, sums: ExchangeSums, state: Mapping[str, Array], forms: Array) -> Array:
+        sigma = jnp.exp(state["log_sigma"])
+        priors = 0.5 * jnp.log(2 / jnp.pi) - jnp.log(sums.sigma_scale) - 0.5 * (sigma / sums.sigma_scale) ** 2
+        priors -= jnp.log(sums.log_range[1] - sums.log_range[0]) + (jnp.log(2.0) if self.ar else 0.0)
+        return log_likelihood(sums, forms, sigma, state["rho"]) + log_dirichlet(state["log_w"], state["log_alpha"]) + priors
+
+    def _weights(self, sums: ExchangeSums, state: Mapping[str, Array], uniform: Array) -> dict[str, Array]:
+        """Weights and log α: rounds of exchanges, and after each a move of α with all weights."""
+        m, donors = self._precision(sums, state), sums.first.shape[-1] - 2
+        gram, along, upto = m[:donors, :donors], m[:donors, donors], jnp.triu(jnp.ones((donors, donors)))
+
+        def a_round(carry: tuple[Array, Array], u: Array) -> tuple[tuple[Array, Array], Array]:
+            log_w, x = carry
+            w = jnp.exp(log_w)
+            start = log_w, w @ upto, along - gram @ w
+            each = u[3:].reshape(-1, 5), jnp.arange(self.moves) % 2 == 0
+            (log_w, _, _), taken = jax.lax.scan(partial(_exchanged, gram, jnp.exp(x)), start, each)
+            log_w = log_w - logsumexp(log_w)
+            delta = STEP * ndtri(u[0])
+            new, change = spread(log_w, x, delta, ndtri(u[1]))
+            both = jnp.exp(jnp.stack([log_w, new]))
+            fit = both @ along - 0.5 * ((both @ gram) * both).sum(1)
+            inside = (x + delta > sums.log_range[0]) & (x + delta < sums.log_range[1])
+            moves = inside & (jnp.log(u[2]) < change + fit[1] - fit[0])
+            return (jnp.where(moves, new, log_w), jnp.where(moves, x + delta, x)), jnp.mean(taken.astype(float))
+
+        (log_w, x), accepted = jax.lax.scan(a_round, (state["log_w"], state["log_alpha"]), uniform)
+        return {"log_w": log_w, "log_alpha": x, "acceptance_rate": accepted.mean()}
+
+    def _precision(self, sums: ExchangeSums, state: Mapping[str, Array]) -> Array:
+        """(J + 1, J + 1) products of donors and outcome at the current σ and ρ, the intercept integrated out."""
+        m, sigma2 = combined(sums, state["rho"]), jnp.exp(2 * state["log_sigma"])
+        g = sums.intercept_sd**2 / (sigma2 + sums.intercept_sd**2 * m[-1, -1])
+        return (m[:-1, :-1] - g * jnp.outer(m[:-1, -1], m[:-1, -1])) / sigma2
+
+    def _draw_sigma(self, sums: ExchangeSums, state: Mapping[str, Array], forms: Array, u: Array) -> Array:
+        """Log σ given the rest."""
+        n, (ee, e1, q) = 1 + sums.counts.sum(), combine(sums, forms, state["rho"])
+        middle = 0.5 * jnp.log(jnp.maximum(ee - e1**2 / q, TINY) / jnp.maximum(n - 1, 1.0))
+
+        def density(x: Array) -> Array:
+            sigma = jnp.exp(x)
+            return gaussian(n, ee, e1, q, sums.intercept_sd, sigma) - 0.5 * (sigma / sums.sigma_scale) ** 2 + x
+
+        return draw_on_line(density, state["log_sigma"], middle, 1.2 / jnp.sqrt(2 * n), u)
+
+    def _draw_rho(self, sums: ExchangeSums, state: Mapping[str, Array], forms: Array, u: Array) -> Array:
+        """ρ given the rest, as its Fisher transform."""
+        n, sigma = 1 + sums.counts.sum(), jnp.exp(state["log_sigma"])
+        own, cross, before = (forms[1 + k :: 3].sum(0) for k in range(3))
+        mean = (forms[0] + own)[1] / n
+        around = jnp.array([1.0, -2 * mean, mean**2])
+        rho = jnp.clip(0.5 * (cross @ around) / jnp.maximum(before @ around, TINY), -0.95, 0.95)
+
+        def density(x: Array) -> Array:
+            return log_likelihood(sums, forms, sigma, jnp.tanh(x)) + log_sech2(x)
+
+        x = draw_on_line(density, jnp.arctanh(state["rho"]), jnp.arctanh(rho), jnp.maximum(0.75 / jnp.sqrt(n), 0.5), u)
+        return jnp.clip(jnp.tanh(x), -1 + 1e-15, 1 - 1e-15)
+
+
+def _exchanged(gram: Array, alpha: Array, carry: Walk, each: tuple[Array, Array]) -> tuple[Walk, Array]:
+    """Log weights, their sums up to each, and the slope of the fit, after an exchange; and whether there was one."""
+    (log_w, total, slope), (u, heavy) = carry, each
+    (i, j), at = pair(total, heavy, u), jnp.arange(log_w.shape[0])
+    row_i, row_j = gram[i], gram[j]
+    curvature = jnp.maximum(row_i[i] + row_j[j] - 2 * row_i[j], 0.0)
+    log_s = jnp.logaddexp(log_w[i], log_w[j])
+    s, log_v, log_rest = jnp.exp(log_s), log_w[i] - log_s, log_w[j] - log_s
+    fit = s * (slope[i] - slope[j]), s**2 * curvature
+    new_v, new_rest, taken = exchange(log_v, log_rest, *fit, alpha, jnp.where(heavy, log_s, -jnp.inf), u[2:])
+    d = jnp.where(taken, s * (jnp.exp(new_v) - jnp.exp(log_v)), 0.0)
+    log_w = jnp.where((at == i) & taken, log_s + new_v, jnp.where((at == j) & taken, log_s + new_rest, log_w))
+    total = total + d * ((at >= i).astype(float) - (at >= j).astype(float))
+    return (log_w, total, slope - d * (row_i - row_j)), taken
+
+
+def exchange(
+    log_v: Array, log_rest: Array, slope: Array, curvature: Array, alpha: Array, log_s: Array, u: Array
+) -> tuple[Array, Array, Array]:
+    """Log v, log(1 − v) after one move, and whether it was accepted.
+
+    The target is [v(1−v)]^(α−1) exp(slope·(v − v₀) − ½ curvature·(v − v₀)²), v₀ the share now; `u` (3,) are uniform. For a pair
+    drawn by the product of its weights, of joint weight s, it is that times the chance of the draw; log s is −∞ for others.
+    """
+    now = jnp.exp(log_v)
+    precision = jnp.maximum(curvature, 1 / FLAT**2)
+    sd = 1 / jnp.sqrt(precision)
+    mean = jnp.clip(now + slope / precision, -FAR * sd, 1 + FAR * sd)
+    flipped = mean > 0.5
+    mean = jnp.where(flipped, 1 - mean, mean)
+    # The interval lies in the upper tail, where probabilities are small and so exact.
+    above, beyond = ndtr(mean / sd), ndtr((mean - 1) / sd)
+
+    bell = jnp.clip(mean - sd * ndtri(beyond + u[1] * (above - beyond)), TINY, 1 - 1e-16)
+    log_bell, log_bell_rest = jnp.log(bell), jnp.log1p(-bell)
+    side = u[1] < 0.5
+    near = -jnp.log(2.0) + jnp.log(jnp.maximum(2 * u[1] - jnp.where(side, 0.0, 1.0), TINY)) / alpha
+    far = jnp.log1p(-jnp.exp(near))
+    of_ends = u[0] < 0.5
+    low = jnp.where(of_ends, jnp.where(side, near, far), jnp.where(flipped, log_bell_rest, log_bell))
+    high = jnp.where(of_ends, jnp.where(side, far, near), jnp.where(flipped, log_bell, log_bell_rest))
+
+    def weight(log_v: Array, log_rest: Array) -> Array:
+        """Log of target over proposal."""
+        v = jnp.exp(log_v)
+        fit = slope * (v - now) - 0.5 * curvature * (v - now) ** 2
+        z = (jnp.where(flipped, jnp.exp(log_rest), v) - mean) / sd
+        normal = -0.5 * (z**2 + LOG_2PI) - jnp.log(sd) - jnp.log(above - beyond)
+        ends = jnp.log(alpha) + (alpha - 1) * (jnp.log(2.0) + jnp.minimum(log_v, log_rest))
+        # Each of two is drawn by its weight, the first among all, the second among the others.
+        others = jnp.log1p(-jnp.exp(log_s))
+        drawn = log_v + log_rest - jnp.logaddexp(others, log_s + log_v) - jnp.logaddexp(others, log_s + log_rest)
+        fit += jnp.where(log_s > -jnp.inf, drawn, 0.0)
+        return fit + (alpha - 1) * (log_v + log_rest) - jnp.logaddexp(normal, ends)
+
+    taken = jnp.log(u[2]) < weight(low, high) - weight(log_v, log_rest)
+    return jnp.where(taken, low, log_v), jnp.where(taken, high, log_rest), taken
+
+
+def spread(log_w: Array, x: Array, delta: Array, z: Array) -> tuple[Array, Array]:
+    """Log weights after log α went from x to x + delta, and the log of what the prior and the map make of it.
+
+    Weights become positive variables by a sum whose logarithm lies z sds from its mean, had they been gamma variables of
+    concentration α. The logarithm of each is then mapped so that mean and sd are those of its distribution at the new α, nearly:
+    means and sds are approximations, and the ratio is exact for the map as it is.
+    """
+    alpha, new_alpha, donors = jnp.exp(x), jnp.exp(x + delta), log_w.shape[0]
+    (mean, log_sd), (new_mean, new_log_sd) = log_gamma_moments(alpha), log_gamma_moments(new_alpha)
+    (middle, width), (new_middle, new_width) = log_gamma_moments(donors * alpha), log_gamma_moments(donors * new_alpha)
+    total, log_ratio = middle + jnp.exp(width) * z, new_log_sd - log_sd
+    moved = new_mean + (log_w + total - mean) * jnp.exp(log_ratio)
+    new_total = logsumexp(moved)
+    new, new_z = moved - new_total, (new_total - new_middle) * jnp.exp(-new_width)
+    change = log_constant(donors, new_alpha) - log_constant(donors, alpha) + donors * log_ratio
+    change += new_alpha * new.sum() - alpha * log_w.sum()  # α − 1 of the prior, and 1 of each derivative
+    return new, change + 0.5 * (z**2 - new_z**2) + width - new_width
+
+
+def log_gamma_moments(alpha: Array) -> tuple[Array, Array]:
+    """Mean and log sd of the logarithm of a gamma variable, to a few per cent: right as α goes to 0 and to infinity."""
+    return jnp.log(alpha + 0.56) - 1 / alpha, 0.5 * jnp.log(1 / alpha**2 + 1 / (alpha + 0.61))
+
+
+def draw_concentration(sums: ExchangeSums, x: Array, log_w: Array, u: Array) -> Array:
+    """Log α given the weights: a cell of a grid by its density in the middle, a point in it, accepted by its own density."""
+    low, width = sums.log_range[0], (sums.log_range[1] - sums.log_range[0]) / CELLS
+    total = log_w.sum()
+    cells = sums.constants + (jnp.exp(low + width * CELLS * MIDDLES) - 1) * total
+    cell, inside = pick(cells, u[0])
+    new = low + width * (cell + inside)
+    here = jnp.clip(((x - low) / width).astype(int), 0, CELLS - 1)
+    change = log_dirichlet(log_w, new) - log_dirichlet(log_w, x) - (cells[cell] - cells[here])
+    return jnp.where(jnp.log(u[1]) < change, new, x)
+
+
+def pick(cells: Array, u: Array) -> tuple[Array, Array]:
+    """A cell by its log weight, and a place in it that is uniform on (0, 1), both from one uniform number."""
+    weight = jnp.exp(cells - cells.max())
+    total = weight @ jnp.triu(jnp.ones((CELLS, CELLS)))
+    at = u * total[-1]
+    cell = jnp.minimum((total < at).sum(), CELLS - 1)
+    return cell, jnp.clip(1 - (total[cell] - at) / weight[cell], 1e-9, 1 - 1e-9)
+
+
+def draw_on_line(density: Any, x: Array, middle: Array, scale: Array, u: Array) -> Array:
+    """A point on the line that leaves exp(density) as it is, from cells of equal mass under a logistic around `middle`."""
+
+    def over(x: Array) -> Array:
+        """Log density over the logistic's."""
+        return density(x) - log_sech2((x - middle) / (2 * scale))
+
+    cells = jax.vmap(over)(middle + scale * (np.log(MIDDLES) - np.log1p(-MIDDLES)))
+    cell, inside = pick(cells, u[0])
+    at = (cell + inside) / CELLS
+    new = middle + scale * (jnp.log(at) - jnp.log1p(-at))
+    here = jnp.clip((CELLS * jax.nn.sigmoid((x - middle) / scale)).astype(int), 0, CELLS - 1)
+    change = over(new) - over(x) - (cells[cell] - cells[here])
+    return jnp.where(jnp.log(u[1]) < change, new, x)
+
+
+def log_dirichlet(log_w: Array, log_alpha: Array) -> Array:
+    """Log density (..., ) of (J,) weights under Dirichlet(α, …, α) for log α (...,)."""
+    alpha, donors = jnp.exp(log_alpha), log_w.shape[-1]
+    return log_constant(donors, alpha) + (alpha - 1) * log_w.sum()
+
+
+def log_constant(donors: int, alpha: Array) -> Array:
+    """Log of the Dirichlet's constant."""
+    return gammaln(donors * alpha) - donors * gammaln(alpha)
+
+
+def combined(sums: ExchangeSums, rho: Array) -> Array:
+    """(K, K) products Z'RZ at σ = 1."""
+    parts = jnp.concatenate([sums.first[None], sums.products.reshape(-1, *sums.first.shape)])
+    return jnp.tensordot(_loadings(sums, rho), parts, 1)
+
+
+def residual_forms(sums: ExchangeSums, w: Array) -> Array:
+    """(1 + 3D, 3) e'We, e'W1 and 1'W1 of the residual before the intercept, for each matrix W that makes up R."""
+    parts = jnp.concatenate([sums.first[None], sums.products.reshape(-1, *sums.first.shape)])
+    c = jnp.concatenate([-w, jnp.ones(1), jnp.zeros(1)])
+    half = parts @ c
+    return jnp.stack([half @ c, half[:, -1], parts[:, -1, -1]], 1)
+
+
+def combine(sums: ExchangeSums, forms: Array, rho: Array) -> Array:
+    """(3,) e'Re, e'R1 and 1'R1."""
+    return _loadings(sums, rho) @ forms
+
+
+def log_likelihood(sums: ExchangeSums, forms: Array, sigma: Array, rho: Array) -> Array:
+    """Log density of the outcomes given w, σ and ρ, the intercept integrated out."""
+    n, log_det = 1 + sums.counts.sum(), jnp.log1p(-(rho**2))
+    log_det = log_det + (sums.counts * (jnp.log1p(-(rho**2)) - jnp.log1p(-_power(rho, 2 * sums.gaps)))).sum()
+    ee, e1, q = combine(sums, forms, rho)
+    return 0.5 * log_det - 0.5 * n * LOG_2PI + gaussian(n, ee, e1, q, sums.intercept_sd, sigma)
+
+
+def gaussian(n: Array, ee: Array, e1: Array, q: Array, intercept_sd: Array, sigma: Array) -> Array:
+    """What of the log likelihood hangs on σ."""
+    total = sigma**2 + intercept_sd**2 * q
+    fit = ee / sigma**2 - intercept_sd**2 * e1**2 / (sigma**2 * total)
+    return -(n - 1) * jnp.log(sigma) - 0.5 * jnp.log(total) - 0.5 * fit
+
+
+def log_sech2(x: Array) -> Array:
+    """Log(1 − tanh²x), exact in both tails."""
+    return 2 * (jnp.log(2.0) - jnp.logaddexp(x, -x))
+
+
+def pair(total: Array, heavy: Array, u: Array) -> tuple[Array, Array]:
+    """Two donors, from (J,) sums of weights up to each: one by its weight, the other by its weight too, or any."""
+    donors, at = total.shape[0], jnp.arange(total.shape[0])
+    i = jnp.minimum((total < u[0] * total[-1]).sum(), donors - 1)
+    own = total[i] - jnp.where(i > 0, total[i - 1], 0.0)
+    others = total - jnp.where(at >= i, own, 0.0)
+    by_weight = jnp.minimum((others < u[1] * others[-1]).sum(), donors - 1)
+    any_other = jnp.minimum((u[1] * (donors - 1)).astype(int), donors - 2)
+    any_other += any_other >= i
+    return i, jnp.where(heavy & (by_weight != i), by_weight, any_other)
+
+
+def _loadings(sums: ExchangeSums, rho: Array) -> Array:
+    """(1 + 3D,) weights of the matrices that make up R."""
+    c = _power(rho, sums.gaps)
+    each = (1 - rho**2) / (1 - c**2)
+    return jnp.concatenate([(1 - rho**2)[None], jnp.stack([each, -c * each, c**2 * each], 1).ravel()])
+
+
+def _power(rho: Array, gaps: Array) -> Array:
+    """ρ^d for whole d held as numbers, ρ of either sign."""
+    return jnp.where(gaps % 2 == 1, jnp.sign(rho), 1.0) * jnp.abs(rho) ** gaps
