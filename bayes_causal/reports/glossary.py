@@ -11,7 +11,6 @@ from typing import Any
 from bayes_causal.models.catalogue import MODELS
 
 METHODS = {name: entry.label for name, entry in MODELS.items()} | {
-    "synthetic_control": "Bayesian synthetic control",
     "regime_switching": "Regime switching",
     "twfe": "Two-way fixed effects",
     "event_study": "Event study (two-way)",
@@ -95,7 +94,6 @@ TESTED_BY = {name: entry.handbook for name, entry in MODELS.items()} | {
     "regime_switching": "regression",
     "propensity_model": "propensity score matching",
     "instrumental_variable": "instrumental variables",
-    "synthetic_control": "CausalImpact",
     "heterogeneous_effects": "uplift",
 }
 
