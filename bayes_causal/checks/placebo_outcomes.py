@@ -17,17 +17,18 @@ from bayes_causal.errors import StudyError, closest
 from bayes_causal.estimates import from_draws
 from bayes_causal.models.base import Model, SeriesModel
 
-DRAWS = 1000
+DRAWS = 2000
 MOST = 24
 
 
 def placebo_outcome(
-    model: Model, tree: xr.DataTree, *, outcomes: Sequence[str] | str | None = None, level: float = 0.9, draws: int = DRAWS
+    model: Model, tree: xr.DataTree, *, outcomes: Sequence[str] | str | None = None, level: float = 0.99, draws: int = DRAWS
 ) -> Check:
     """The same model with another outcome, one that the intervention cannot have moved: its effect should include zero.
 
     Outcomes are the series' `placebo_outcomes`, each explained by all controls, and every control, explained by the others; or
-    those of them that `outcomes` names. The level is shared over them (Bonferroni). All are fitted in one vectorised program.
+    those of them that `outcomes` names. The level is shared over them (Bonferroni), and high: the check speaks against the
+    design, and a right one is to be doubted once in a hundred studies. All are fitted in one vectorised program.
 
     Raises
     ------

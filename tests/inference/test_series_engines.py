@@ -21,7 +21,7 @@ from bayes_causal.inference import generate
 from bayes_causal.inference.many import sample_many, stacked
 from bayes_causal.inference.quadrature import quadrature
 from bayes_causal.inference.tree import dataset
-from bayes_causal.models.series_predictive import coefficients, expected, paths
+from bayes_causal.models.series_predictive import expected, paths
 from bayes_causal.numerics import autoregression
 from bayes_causal.numerics.kalman import Space, draw_states
 from bayes_causal.numerics.local_level import draw_level
@@ -107,9 +107,9 @@ def test_ranks_of_forecasts_are_uniform(rng: np.random.Generator, seed: int) -> 
     outcome = built.series.dataset["outcome"].values.copy()
     outcome[built.design.span - 2] = np.nan
     built = built.variant(series=built.series.replace_outcome(outcome))
-    d, errors = built.design, built.error_structure
+    d, errors, coefficients = built.design, built.error_structure, built.regression_prior.coefficients
     truth = generate.prior_sites(built, 120, seed)
-    mean = expected(paths(built.parts, truth, d, rng), coefficients(truth), d)
+    mean = expected(paths(built.parts, truth, d, rng), coefficients(truth, d), d)
     partial = np.stack([truth[k] for k in errors.names], -1)
     y = mean + autoregression.simulate(partial, truth["sigma"], d.rows, rng)
     forms = [built.collapsed(v) for v in y[:, d.fitted_rows]]
@@ -118,7 +118,7 @@ def test_ranks_of_forecasts_are_uniform(rng: np.random.Generator, seed: int) -> 
     ranks: dict[str, list[int]] = {k: [] for k in ("forecast", *(h.name for h in forms[0].hypers))}
     for r in np.flatnonzero(drawn.trusted):
         own, data = {k: v[r] for k, v in sites.items()}, replace(d, y=np.where(d.fitted, y[r], np.nan))
-        level = expected(paths(built.parts, own, data, rng), coefficients(own), data)
+        level = expected(paths(built.parts, own, data, rng), coefficients(own, data), data)
         ahead = (level + errors.ahead(level, own, data, rng))[:, d.post].mean(-1)
         ranks["forecast"].append(int((ahead < y[r, d.post].mean()).sum()))
         for k in (h.name for h in forms[0].hypers):

@@ -14,7 +14,7 @@ from bayes_causal.reports.figures import FIGURES, drawn
 from bayes_causal.reports.timeline import timeline
 
 OTHERS = {*KINDS["time_series"].sections, *MODELS["synthetic_control"].sections}
-ALL = [f.name for f in FIGURES if f.section not in OTHERS]
+ALL = [f.name for f in FIGURES if f.section not in OTHERS and f.name != "power"]
 
 
 def names(content):
