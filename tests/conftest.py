@@ -3,8 +3,9 @@ from __future__ import annotations
 import os
 import sys
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib import import_module
+from pathlib import Path
 from types import ModuleType
 
 import numpy as np
@@ -13,6 +14,26 @@ from hypothesis import settings
 
 settings.register_profile("repeatable", derandomize=True, deadline=None, max_examples=50)
 settings.load_profile("repeatable")
+
+
+MAPS = Path("/proc/self/maps")
+MOST_MAPS = 20_000
+
+
+@pytest.fixture(autouse=True, scope="module")
+def few_programs() -> Iterator[None]:
+    """Drop compiled programs after a module where they have become many.
+
+    Every one maps memory of its own, and Linux lets a process have 65,530 maps: beyond that the next call of the compiler dies of
+    a segmentation fault. Workers of the whole suite come that far.
+    """
+    yield
+    if "jax" in sys.modules and MAPS.is_file() and MAPS.read_bytes().count(b"\n") > MOST_MAPS:
+        from bayes_causal.inference import blocked_gibbs, gibbs_problems, programs
+
+        for kept in (programs, blocked_gibbs, gibbs_problems):
+            kept.forget()
+        sys.modules["jax"].clear_caches()
 
 
 @pytest.fixture

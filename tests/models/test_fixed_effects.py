@@ -81,7 +81,7 @@ def without_terms(model: HierarchicalDiD, keep: str | None) -> HierarchicalDiD:
     design = panel_design(model.panel, s.columns, s.column_names, two_terms=False)
     if keep is None:
         design = type(design)(**(vars(design) | {"unit_terms": design.unit_terms[:, :0], "unit_term_names": ()}))
-    model.__dict__["design"] = design
+    model.__dict__["designs"] = {"": design}
     return model
 
 
