@@ -17,7 +17,7 @@ from bayes_causal.errors import DataError
 from bayes_causal.models.base import Model, SeriesModel
 
 WINDOWS, DRAWS = 40, 500
-IN_CHECK = {"windows": 20, "draws": 300}  # a check of every study must not take longer than its fit
+IN_CHECK = 300  # draws a window
 SHARES = (0.2, 0.4, 0.6, 0.9)  # of windows, at which the check's table says which size is found so often
 GRID = 41
 
@@ -145,15 +145,21 @@ def _refuse(durations: Any, effects: Any, power: float, level: float, windows: i
         raise ValueError("; ".join(wrong))
 
 
-def mde(model: Model, tree: xr.DataTree, *, level: float = 0.9, power: float = 0.8, windows: int = IN_CHECK["windows"]) -> Check:
-    """The smallest effect that this design finds four times in five, as the time before says; and by how long the test runs."""
+def mde(model: Model, tree: xr.DataTree, *, level: float = 0.9, power: float = 0.8, windows: int = 0) -> Check:
+    """The smallest effect that this design finds four times in five; and, in so many `windows`, by how long the test runs.
+
+    Without windows the spread of the posterior is all that is asked, as a fit for each of them takes longer than the study's own.
+    """
     by_spread = design.mde(model, tree, level=level)
     if not isinstance(model, SeriesModel):
         return by_spread
-    _refuse(None, None, power, level, windows, IN_CHECK["draws"])
+    if not windows:
+        asks = "bayes-causal power, or mde: {windows: 20} among the checks, asks the time before"
+        return Check("mde", None, "info", f"{by_spread.text} This takes the model at its word; {asks}.", by_spread.numbers)
+    _refuse(None, None, power, level, windows, IN_CHECK)
     try:
         asked = suited(model.series, None)
-        found = placed(model, asked, windows, level, IN_CHECK["draws"], SEED)
+        found = placed(model, asked, windows, level, IN_CHECK, SEED)
     except DataError as reason:
         why = f"This takes the model at its word: nothing can be placed in the time before, as {reason.problems[0]}."
         return Check("mde", None, "info", f"{by_spread.text} {why}", by_spread.numbers)

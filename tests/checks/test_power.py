@@ -155,11 +155,13 @@ def test_the_check_tells_the_design_and_other_durations(model: bc.StructuralTime
     run = model.variant(series=planned(model.series.dataset["outcome"].values, intervention=N - 10))
     posterior = next(refit_many(run, [(run.series, ())], draws=200))[1]
     tree = xr.DataTree.from_dict({"posterior": posterior})
-    check = CHECKS["mde"].load("time_series")(run, tree)
+    check = CHECKS["mde"].load("time_series")(run, tree, windows=20)
     assert check.passed is None and check.numbers["mde"] > 0 and 15 <= check.numbers["windows"] <= 20
     rows = {r["duration"]: r for r in check.table}
     assert 10 in rows and rows[10]["mde"] == check.numbers["mde"]
     assert all(r["found_20%"] <= r["found_60%"] <= r["mde"] <= r["found_90%"] for r in check.table)
+    plain = CHECKS["mde"].load("time_series")(run, tree)
+    assert "asks the time before" in plain.text and plain.numbers["mde"] == check.numbers["mde_by_posterior"] and not plain.table
     late = planned(model.series.dataset["outcome"].values, intervention=60)
-    said = CHECKS["mde"].load("time_series")(model.variant(series=late), tree)
+    said = CHECKS["mde"].load("time_series")(model.variant(series=late), tree, windows=20)
     assert "needs a pre-period of at least" in said.text and said.numbers["mde"] == said.numbers["mde_by_posterior"]
