@@ -29,10 +29,9 @@ def few_programs() -> Iterator[None]:
     """
     yield
     if "jax" in sys.modules and MAPS.is_file() and MAPS.read_bytes().count(b"\n") > MOST_MAPS:
-        from bayes_causal.inference import blocked_gibbs, gibbs_problems, programs
+        from bayes_causal.inference.programs import forget
 
-        for kept in (programs, blocked_gibbs, gibbs_problems):
-            kept.forget()
+        forget()
         sys.modules["jax"].clear_caches()
 
 

@@ -8,7 +8,6 @@ alone. Sites are drawn for kept sweeps only, many of them side by side.
 from __future__ import annotations
 
 import sys
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -19,12 +18,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from bayes_causal.inference.engine import Draws, refuse_settings
+from bayes_causal.inference.programs import kept
 from bayes_causal.models.base import GibbsForm, Model, sweeps
 
 BLOCK = 50
 HELD = 2**22
-KEPT = 32
-_programs: OrderedDict[tuple[Any, ...], Programs] = OrderedDict()
 
 
 @dataclass(frozen=True)
@@ -93,12 +91,12 @@ class BlockedGibbs:
             for low in range(0, total, BLOCK):
                 number = np.arange(low, low + BLOCK)
                 states, passed = compiled.sweeps(sums, states, walk, number, number < self.warmup)
-                kept = np.flatnonzero((number >= self.warmup) & (number < total) & ((number - self.warmup + 1) % self.thin == 0))
-                if kept.size:
+                keep = np.flatnonzero((number >= self.warmup) & (number < total) & ((number - self.warmup + 1) % self.thin == 0))
+                if keep.size:
                     # One length of call for all blocks: what is too much is drawn and left.
-                    rows = np.resize(kept, -(-BLOCK // self.thin))
+                    rows = np.resize(keep, -(-BLOCK // self.thin))
                     drawn = jax.device_get(compiled.sites(sums, passed, draw, rows, number[rows]))
-                    blocks.append(jax.tree.map(lambda v, n=kept.size: v[:, :n], drawn))
+                    blocks.append(jax.tree.map(lambda v, n=keep.size: v[:, :n], drawn))
                 bar.update(min(BLOCK, total - low))
         sites, stats = jax.tree.map(lambda *b: np.concatenate(b, 1), *blocks)
         return sites, stats
@@ -122,17 +120,16 @@ class Programs:
 
 def programs(form: GibbsForm) -> Programs:
     """The programs of a form, compiled at their first call and shared by all forms that differ in their sums alone."""
-    key = type(form), *form.signature()
-    if key not in _programs:
-        bare = form.bare()
-        _programs[key] = Programs(
-            jax.jit(jax.vmap(bare.first, (None, 0))),
-            jax.jit(jax.vmap(sweeps_of(bare), (None, 0, 0, None, None))),
-            jax.jit(sites_of(bare)),
-        )
-        if len(_programs) > KEPT:
-            _programs.popitem(last=False)
-    return _programs[key]
+    found: Programs = kept("gibbs", form, _made)
+    return found
+
+
+def _made(bare: GibbsForm) -> Programs:
+    return Programs(
+        jax.jit(jax.vmap(bare.first, (None, 0))),
+        jax.jit(jax.vmap(sweeps_of(bare), (None, 0, 0, None, None))),
+        jax.jit(sites_of(bare)),
+    )
 
 
 def sweeps_of(form: GibbsForm) -> Callable[..., Any]:
@@ -157,20 +154,15 @@ def _sweeps(form: GibbsForm, sums: Any, state: Any, key: Any, number: Any, adapt
 
 def _sites(form: GibbsForm, sums: Any, states: Any, keys: Any, rows: Any, number: Any) -> Any:
     """Sites and statistics of some sweeps of a block, as many side by side as memory is meant to hold."""
-    chains, kept = keys.shape[0], rows.shape[0]
-    flat = jax.tree.map(lambda v: v[:, rows].reshape(chains * kept, *v.shape[2:]), states)
-    own = jax.vmap(lambda k: jax.vmap(partial(jax.random.fold_in, k))(number))(keys).reshape(chains * kept, -1)
+    chains, size = keys.shape[0], rows.shape[0]
+    flat = jax.tree.map(lambda v: v[:, rows].reshape(chains * size, *v.shape[2:]), states)
+    own = jax.vmap(lambda k: jax.vmap(partial(jax.random.fold_in, k))(number))(keys).reshape(chains * size, -1)
 
     def one(x: tuple[Any, Any]) -> Any:
         return form.sites(sums, x[0], x[1]), form.stats(x[0])
 
-    n = chains * kept
+    n = chains * size
     # A divisor, because a remainder would be a second program to compile.
     side_by_side = next(g for g in range(max(1, min(n, HELD // form.width)), 0, -1) if n % g == 0)
     drawn = jax.vmap(one)((flat, own)) if side_by_side == n else jax.lax.map(one, (flat, own), batch_size=side_by_side)
-    return jax.tree.map(lambda v: v.reshape(chains, kept, *v.shape[1:]), drawn)
-
-
-def forget() -> None:
-    """Drop every program, for tests that change the arithmetic underneath."""
-    _programs.clear()
+    return jax.tree.map(lambda v: v.reshape(chains, size, *v.shape[1:]), drawn)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,10 +9,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from bayes_causal.inference.blocked_gibbs import BLOCK, KEPT, Programs, sites_of, sweeps_of
+from bayes_causal.inference.blocked_gibbs import BLOCK, Programs, sites_of, sweeps_of
+from bayes_causal.inference.programs import kept
 from bayes_causal.models.base import GibbsForm
-
-_programs: OrderedDict[tuple[Any, ...], Programs] = OrderedDict()
 
 
 def stacked(sums: Sequence[Any]) -> Any:
@@ -38,7 +36,7 @@ def sample_problems(form: GibbsForm, *, draws: int, warmup: int, chains: int = 1
         problems = jax.tree.leaves(sums)[0].shape[0]
         compiled = programs(form)
         keys = [jax.random.split(k, (problems, chains)) for k in jax.random.split(jax.random.PRNGKey(seed), 3)]
-        states, kept = compiled.first(sums, keys[0]), []
+        states, blocks = compiled.first(sums, keys[0]), []
         for low in range(0, warmup + draws, BLOCK):
             number = np.arange(low, low + BLOCK)
             states, passed = compiled.sweeps(sums, states, keys[1], number, number < warmup)
@@ -46,8 +44,8 @@ def sample_problems(form: GibbsForm, *, draws: int, warmup: int, chains: int = 1
             if rows.size:
                 rows_padded = np.resize(rows, BLOCK)
                 drawn, _ = jax.device_get(compiled.sites(sums, passed, keys[2], rows_padded, number[rows_padded]))
-                kept.append({k: v[:, :, : rows.size] for k, v in drawn.items()})
-    sites = {k: np.concatenate([block[k] for block in kept], 2) for k in kept[0]}
+                blocks.append({k: v[:, :, : rows.size] for k, v in drawn.items()})
+    sites = {k: np.concatenate([block[k] for block in blocks], 2) for k in blocks[0]}
     if wrong := sorted(k for k, v in sites.items() if not np.isfinite(v).all()):
         raise FloatingPointError(f"a chain left the numbers: {', '.join(wrong)} not finite")
     return sites
@@ -55,19 +53,13 @@ def sample_problems(form: GibbsForm, *, draws: int, warmup: int, chains: int = 1
 
 def programs(form: GibbsForm) -> Programs:
     """The programs of a form over a leading problem axis, compiled at their first call."""
-    key = type(form), *form.signature()
-    if key not in _programs:
-        bare = form.bare()
-        _programs[key] = Programs(
-            jax.jit(jax.vmap(jax.vmap(bare.first, (None, 0)))),
-            jax.jit(jax.vmap(jax.vmap(sweeps_of(bare), (None, 0, 0, None, None)), (0, 0, 0, None, None))),
-            jax.jit(jax.vmap(sites_of(bare), (0, 0, 0, None, None))),
-        )
-        if len(_programs) > KEPT:
-            _programs.popitem(last=False)
-    return _programs[key]
+    found: Programs = kept("gibbs of problems", form, _made)
+    return found
 
 
-def forget() -> None:
-    """Drop every program, for tests that change the arithmetic underneath."""
-    _programs.clear()
+def _made(bare: GibbsForm) -> Programs:
+    return Programs(
+        jax.jit(jax.vmap(jax.vmap(bare.first, (None, 0)))),
+        jax.jit(jax.vmap(jax.vmap(sweeps_of(bare), (None, 0, 0, None, None)), (0, 0, 0, None, None))),
+        jax.jit(jax.vmap(sites_of(bare), (0, 0, 0, None, None))),
+    )

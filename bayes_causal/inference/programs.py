@@ -16,8 +16,8 @@ import jax
 from bayes_causal.models.base import ApproximateForm, CollapsedForm, DrawsTotal, OnLine, TotalOnLine
 from bayes_causal.numerics.grouped import grouped
 
-KEPT = 32
-_programs: OrderedDict[tuple[Any, ...], Programs] = OrderedDict()
+KEPT = 64
+_programs: OrderedDict[tuple[Any, ...], Any] = OrderedDict()
 
 
 def _none(*_: Any) -> Any:
@@ -55,27 +55,36 @@ class Programs:
 
 def programs(form: CollapsedForm) -> Programs:
     """The programs of a form, compiled at their first call."""
-    key = signature(form)
+    found: Programs = kept("collapsed", form, _made)
+    return found
+
+
+def kept(kind: str, form: Any, make: Callable[[Any], Any]) -> Any:
+    """What `make` makes of a bare form, once for all forms that differ in their sums alone; the oldest of many are dropped."""
+    key = kind, *signature(form)
     if key not in _programs:
-        bare = form.bare()
-        both = bare.log_density, bare.draw_sites
-        density, draw, many_density, many_draw = (
-            jax.jit(partial(way, f, bare.matrices)) for way in (_points, _problems) for f in both
-        )
-        more: dict[str, Any] = {}
-        if isinstance(bare, ApproximateForm):
-            more["corrections"] = jax.jit(partial(_points, bare.correction, bare.matrices))
-        if isinstance(bare, DrawsTotal):
-            more["many_total"] = jax.jit(partial(_problems, bare.draw_total, bare.matrices))
-        if isinstance(bare, OnLine):
-            more["many_table"] = jax.jit(jax.vmap(jax.vmap(bare.table, (None, 0))))
-            more["between"] = jax.jit(jax.vmap(bare.draw_between, (None, None, None, 0, 0)))
-        if isinstance(bare, TotalOnLine):
-            more["many_total_between"] = jax.jit(partial(_totals_between, bare))
-        _programs[key] = Programs(density, draw, many_density, many_draw, **more)
+        _programs[key] = make(form.bare())
         if len(_programs) > KEPT:
             _programs.popitem(last=False)
     return _programs[key]
+
+
+def _made(bare: CollapsedForm) -> Programs:
+    both = bare.log_density, bare.draw_sites
+    density, draw, many_density, many_draw = (
+        jax.jit(partial(way, f, bare.matrices)) for way in (_points, _problems) for f in both
+    )
+    more: dict[str, Any] = {}
+    if isinstance(bare, ApproximateForm):
+        more["corrections"] = jax.jit(partial(_points, bare.correction, bare.matrices))
+    if isinstance(bare, DrawsTotal):
+        more["many_total"] = jax.jit(partial(_problems, bare.draw_total, bare.matrices))
+    if isinstance(bare, OnLine):
+        more["many_table"] = jax.jit(jax.vmap(jax.vmap(bare.table, (None, 0))))
+        more["between"] = jax.jit(jax.vmap(bare.draw_between, (None, None, None, 0, 0)))
+    if isinstance(bare, TotalOnLine):
+        more["many_total_between"] = jax.jit(partial(_totals_between, bare))
+    return Programs(density, draw, many_density, many_draw, **more)
 
 
 def _points(f: Callable[..., Any], matrices: Callable[[Any], int], sums: Any, *x: Any) -> Any:
