@@ -16,6 +16,8 @@ from jax import Array
 from bayes_causal.numerics.indicators import draw_indicators
 from bayes_causal.numerics.state_space import draw_coefficients
 
+REPEATS = 6
+
 
 class CoefficientPrior(Protocol):
     """A prior of (p,) β; equal priors share programs."""
@@ -53,7 +55,11 @@ class SpikeAndSlab:
     @property
     def said(self) -> str:
         """One column after another."""
-        return "every column in or out by its exact conditional" if self.selection else "every column in"
+        return (
+            "every column in or out by its exact conditional, and exchanged for one like it"
+            if self.selection
+            else "every column in"
+        )
 
     def first(self, sums: Any, key: Array) -> dict[str, Array]:
         """γ from its prior."""
@@ -129,15 +135,19 @@ class Horseshoe:
     def sweep(
         self, sums: Any, state: Mapping[str, Any], products: Array, theta: Mapping[str, Array], key: Array
     ) -> dict[str, Array]:
-        """β, and given it λ_j² ~ IG(1, 1/ν_j + N β_j²/(2 σ²τ²)) after ν_j ~ IG(1, 1 + 1/λ_j²)."""
-        p, keys = state["local"].shape[0], jax.random.split(key)
-        slab, taken = self.slab(sums, state, theta)
-        beta = draw_coefficients(products.at[:p, :p].add(slab), taken, theta["sigma"], keys[0])
-        exponential = jax.random.exponential(keys[1], (2, p), products.dtype)
-        nu = (1 + state["local"] ** -2.0) / exponential[0]
-        n = jnp.sum(sums.series.observed)
-        rate = 1 / nu + 0.5 * n * (beta / (theta["sigma"] * theta[self.name])) ** 2
-        return {"local": jnp.sqrt(rate / exponential[1])}
+        """β, and given it λ_j² ~ IG(1, 1/ν_j + N β_j²/(2 σ²τ²)) after ν_j ~ IG(1, 1 + 1/λ_j²), a few times: scales cost more."""
+        p, n = state["local"].shape[0], jnp.sum(sums.series.observed)
+
+        def once(local: Array, key: Array) -> tuple[Array, None]:
+            keys = jax.random.split(key)
+            slab, taken = self.slab(sums, {"local": local}, theta)
+            beta = draw_coefficients(products.at[:p, :p].add(slab), taken, theta["sigma"], keys[0])
+            exponential = jax.random.exponential(keys[1], (2, p), products.dtype)
+            nu = (1 + local**-2.0) / exponential[0]
+            rate = 1 / nu + 0.5 * n * (beta / (theta["sigma"] * theta[self.name])) ** 2
+            return jnp.sqrt(rate / exponential[1]), None
+
+        return {"local": jax.lax.scan(once, state["local"], jax.random.split(key, REPEATS))[0]}
 
     def sites(self, state: Mapping[str, Any]) -> dict[str, Array]:
         """λ."""

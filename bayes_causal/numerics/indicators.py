@@ -34,7 +34,10 @@ def swept(m: Array, include: Array) -> Array:
 
 
 def draw_indicators(products: Array, slab: Array, include: Array, log_odds: Array, sigma2: Array, key: Array) -> Array:
-    """(p,) γ after every γ_j, in random order, was drawn given the others.
+    """(p,) γ after every γ_j, in random order, was drawn given the others, and after each an exchange was tried.
+
+    An exchange turns over two columns of which one is in. Where columns stand in for each other, all flips on the way from one
+    to the other are improbable; which two are tried hangs on how alike they are, not on γ, so that the way back is as probable.
 
     Parameters
     ----------
@@ -46,22 +49,39 @@ def draw_indicators(products: Array, slab: Array, include: Array, log_odds: Arra
     p = include.shape[0]
     wide = jnp.zeros_like(products).at[:p, :p].set(slab)
     # One call: every call of the generator is half a second of compilation.
-    rank, uniform = jax.random.uniform(key, (2, p), products.dtype)
+    rank, flips, exchanges, partner = jax.random.uniform(key, (4, p), products.dtype)
     order = jnp.argsort(rank)
     both = jax.vmap(swept, (0, None))(jnp.stack([products + wide, wide]), include)
 
-    def one(carry: tuple[Array, Array], x: tuple[Array, Array]) -> tuple[tuple[Array, Array], None]:
-        both, include = carry
-        j, u = x
+    def one(carry: tuple[Array, Array], x: tuple[Array, Array, Array]) -> tuple[tuple[Array, Array], None]:
+        (both, include), (j, other, u) = carry, x
+        first, turned = gain(both, include, j), jax.vmap(pivot, (0, None))(both, j)
+        alone = other < 0
+        second, twice = gain(turned, include, other), jax.vmap(pivot, (0, None))(turned, jnp.maximum(other, 0))
+        apart = alone | (include[j] != include[other])
+        moves = apart & (u < jax.nn.sigmoid(first + jnp.where(alone, 0.0, second)))
+        changed = (jnp.arange(p) == j) | (jnp.arange(p) == other)
+        both = jnp.where(moves, jnp.where(alone, turned, twice), both)
+        return (both, jnp.where(moves & changed, 1 - include, include)), None
+
+    def gain(both: Array, include: Array, j: Array) -> Array:
+        """Log odds of turning over column j."""
         own = jnp.arange(p) == j
         row = jnp.where(own[:, None], both[:, :p], 0.0).sum(1)
         d = jnp.where(own, row[:, :p], 0.0).sum(1)
         # Positive pivots come in, negative ones go out, and either way the determinant grows by |d|.
         fit = 0.5 * row[0, p] ** 2 / (d[0] * sigma2) - 0.5 * jnp.log(jnp.abs(d[0] / d[1]))
-        odds = jnp.where(own, (1 - 2 * include) * log_odds, 0.0).sum()
-        flip = u < jax.nn.sigmoid(fit + odds)
-        both = jnp.where(flip, jax.vmap(pivot, (0, None))(both, j), both)
-        return (both, jnp.where(own & flip, 1 - include, include)), None
+        return fit + jnp.where(own, (1 - 2 * include) * log_odds, 0.0).sum()
 
-    (_, include), _ = jax.lax.scan(one, (both, include), (order, uniform))
+    pairs = order[::-1], alike(products[:p, :p] + slab, order[::-1], partner)
+    steps = jnp.stack([order, pairs[0]], 1).ravel(), jnp.stack([-jnp.ones_like(order), pairs[1]], 1).ravel()
+    (_, include), _ = jax.lax.scan(one, (both, include), (*steps, jnp.stack([flips, exchanges], 1).ravel()))
     return include
+
+
+def alike(m: Array, columns: Array, uniform: Array) -> Array:
+    """(k,) another column for each of (k,) columns, drawn in proportion to their squared correlation in (p, p) m."""
+    scale = 1 / jnp.sqrt(jnp.diagonal(m))
+    weight = (m * scale[:, None] * scale) ** 2 * (1 - jnp.eye(m.shape[0]))
+    mass = jnp.cumsum(weight[columns], 1)
+    return jnp.minimum(jnp.sum(uniform[:, None] * mass[:, -1:] >= mass, 1), m.shape[0] - 1)

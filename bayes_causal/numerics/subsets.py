@@ -7,6 +7,7 @@ steps, and no sub-model is factorised alone. Sub-model g takes column j in where
 
 from __future__ import annotations
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
@@ -33,6 +34,8 @@ def eliminate(m: Array, p: int, forced: bool = False) -> tuple[Array, Array]:
     """
     rest, log_det = m[None], jnp.zeros(1)
     for _ in range(p):
+        # Fused with the steps before it, a step would repeat them for every entry it reads.
+        rest, log_det = jax.lax.optimization_barrier((rest, log_det))
         pivot, row = rest[:, 0, 0], rest[:, 0, 1:]
         out = rest[:, 1:, 1:]
         taken = out - row[:, :, None] * (row / pivot[:, None])[:, None, :]
