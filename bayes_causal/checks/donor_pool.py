@@ -116,10 +116,7 @@ def closest_average(x: np.ndarray, y: np.ndarray) -> float:
 
 def near_optimal(model: DonorModel, d: DonorDesign, posterior: xr.Dataset) -> np.ndarray:
     """Effects without noise over the draws that fit the pre-period about as well as the best, natural units."""
-    sites = {"weight": posterior["weight"].transpose("chain", "draw", "donor").values.reshape(-1, d.donors.size)}
-    if "intercept" in posterior:
-        sites["intercept"] = posterior["intercept"].transpose("chain", "draw").values.ravel() / d.scale
-    gap = d.center + d.scale * d.y[d.seen] - model.expected(d, sites)
+    gap = d.center + d.scale * d.y[d.seen] - model.followed(posterior)
     before = np.sqrt((gap[:, d.fitted[d.seen]] ** 2).mean(1))
     near = before <= max(NEAR_OPTIMAL * before.min(), np.quantile(before, NEAR_DRAWS))
     return np.asarray(gap[near][:, d.treated[d.seen]].mean(1))

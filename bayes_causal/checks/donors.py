@@ -156,12 +156,8 @@ def _real(model: DonorModel, tree: xr.DataTree, level: float) -> Estimate:
 
 
 def _own_gap(model: DonorModel, tree: xr.DataTree) -> Refit:
-    """The treated unit's gap from its weighted donors, at the posterior mean of the weights."""
-    posterior, d = tree["posterior"].to_dataset().mean(("chain", "draw")), model.design
-    sites = {"weight": posterior["weight"].values}
-    if "intercept" in posterior:
-        sites["intercept"] = np.asarray(posterior["intercept"].values / d.scale)
-    return Refit(d, np.empty(0), model.expected(d, sites))
+    """The treated unit's gap from what the donors expect of it, on average over the posterior."""
+    return Refit(model.design, np.empty(0), model.followed(tree["posterior"].to_dataset()).mean(0))
 
 
 def _away(row: Any) -> bool:

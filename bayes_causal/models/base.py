@@ -436,6 +436,10 @@ class DonorModel(Model, Natural, Protocol):
         """(..., O) the weighted donors at every date with an outcome, without error, natural units."""
         ...
 
+    def followed(self, posterior: xr.Dataset) -> np.ndarray:
+        """(S, O) the same on the model's own design, from a posterior in natural units."""
+        ...
+
 
 @runtime_checkable
 class LeavesOut(PanelModel, Protocol):

@@ -14,9 +14,9 @@ Abadie, Diamond & Hainmueller 2010, doi:10.1198/jasa.2009.ap08746; Doudchenko & 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import xarray as xr
@@ -24,33 +24,15 @@ import xarray as xr
 from bayes_causal.data.panel import Panel
 from bayes_causal.estimates import Estimand
 from bayes_causal.models import synthetic_predictive
-from bayes_causal.models.base import Assumption
+from bayes_causal.models.base import Assumption, GibbsForm
 from bayes_causal.models.donor_design import DonorDesign, donor_design
+from bayes_causal.models.donor_weights import KINDS, DonorWeights, Priors, Settings
 from bayes_causal.models.series_errors import Autoregressive, Independent, SeriesErrors
 from bayes_causal.models.synthetic_options import refuse_options
 
-if TYPE_CHECKING:
-    from bayes_causal.numerics.simplex import Exchange, ExchangeSums
+__all__ = ["Priors", "SyntheticControl"]
 
 NOISE_SEED = 20_100_101
-FEWEST_MOVES = 2
-
-
-@dataclass(frozen=True)
-class Priors:
-    """Scales of the priors, on outcomes divided by the sd of the treated unit's pre-period.
-
-    Parameters
-    ----------
-    intercept : sd of the normal on the intercept
-    sigma : scale of the half-normal on the innovation sd of the errors
-    concentration_low, concentration_high : ends of the uniform prior on the logarithm of the concentration of the weights
-    """
-
-    intercept: float = 10.0
-    sigma: float = 1.0
-    concentration_low: float = 0.03
-    concentration_high: float = 3.0
 
 
 @dataclass(frozen=True, eq=False, init=False)
@@ -62,7 +44,7 @@ class SyntheticControl:
     panel : Panel
         One unit is treated; units never treated, with an outcome wherever the treated unit has one, are its donors.
     weights : {"simplex"}
-        softmax, horseshoe and factor are not part of this version.
+        How donors stand in for the treated unit: see `bayes_causal.models.donor_weights`.
     intercept : bool
         Whether the treated unit may lie above or below its donors.
     errors : {"ar1", "iid"}
@@ -86,11 +68,11 @@ class SyntheticControl:
     errors: str
     donors: tuple[Any, ...]
     exclude: tuple[Any, ...]
+    factors: int | None
     priors: Priors
 
     name: ClassVar[str] = "synthetic_control"
     headline: ClassVar[Estimand] = Estimand("att", "realised")
-    prefers_gibbs: ClassVar[str] = "weights move between pairs of donors, whose conditional is known"
 
     def __init__(
         self,
@@ -106,14 +88,14 @@ class SyntheticControl:
         priors: Priors | None = None,
     ):
         settled: dict[str, Any] = {"weights": weights, "intercept": intercept, "errors": errors, "priors": priors or Priors()}
-        settled |= {"donors": _listed(donors), "exclude": _listed(exclude)}
-        refuse_options(panel, settled | {"predictors": predictors, "factors": factors})
+        settled |= {"donors": _listed(donors), "exclude": _listed(exclude), "factors": factors}
+        refuse_options(panel, settled | {"predictors": predictors})
         for key, value in ({"panel": panel} | settled).items():
             object.__setattr__(self, key, value)
 
     def variant(self, *, panel: Panel | None = None, **options: Any) -> SyntheticControl:
         """The same model on other data, or with some options changed."""
-        names = ("weights", "intercept", "errors", "exclude", "priors")
+        names = ("weights", "intercept", "errors", "exclude", "factors", "priors")
         kept = {k: getattr(self, k) for k in names} | {"donors": self.donors or None}
         return SyntheticControl(panel or self.panel, **(kept | options))
 
@@ -127,6 +109,16 @@ class SyntheticControl:
         """How errors hang together."""
         return Autoregressive() if self.errors == "ar1" else Independent()
 
+    @cached_property
+    def kind(self) -> DonorWeights:
+        """How donors stand in for the treated unit."""
+        return KINDS[self.weights](Settings(self.intercept, self.errors == "ar1", self.factors, self.priors))
+
+    @property
+    def prefers_gibbs(self) -> str:
+        """Why it is sampled block by block."""
+        return self.kind.why_gibbs
+
     def coords(self) -> dict[str, Any]:
         """Labels of every dim."""
         d, data = self.design, self.panel.dataset
@@ -135,18 +127,15 @@ class SyntheticControl:
 
     def dims(self) -> dict[str, tuple[str, ...]]:
         """Dims of sites and reported quantities."""
-        return {"weight": ("donor",), "counterfactual": ("time",), "y": ("row",)}
+        return self.kind.dims() | {"counterfactual": ("time",), "y": ("row",)}
 
     def numpyro_model(self) -> None:
         """The model in NumPyro."""
-        import jax.numpy as jnp
         from numpyro import sample
-        from numpyro.distributions import Dirichlet, HalfNormal, Normal, Uniform
+        from numpyro.distributions import HalfNormal, Normal
 
         d, p = self.design, self.priors
-        x = jnp.asarray(np.nan_to_num(d.x[: d.span]))
-        concentration = jnp.exp(sample("log_concentration", Uniform(*np.log([p.concentration_low, p.concentration_high]))))
-        mean = x @ sample("weight", Dirichlet(concentration * jnp.ones(d.donors.size)))
+        mean = self.kind.numpyro(d)
         if self.intercept:
             mean = mean + sample("intercept", Normal(0.0, p.intercept))
         sigma = sample("sigma", HalfNormal(p.sigma))
@@ -155,57 +144,37 @@ class SyntheticControl:
     def pymc_model(self) -> Any:
         """The model in PyMC."""
         import pymc as pm
-        import pytensor.tensor as pt
 
-        d, p = self.design, Priors(**{f.name: np.float64(getattr(self.priors, f.name)) for f in fields(self.priors)})
-        x = np.nan_to_num(d.x[: d.span])
+        d, p = self.design, self.priors.as_float64()
         with pm.Model(coords=self.coords()) as model:
-            concentration = pt.exp(pm.Uniform("log_concentration", *np.log([p.concentration_low, p.concentration_high])))
-            mean = pt.dot(x, pm.Dirichlet("weight", concentration * np.ones(d.donors.size), dims="donor"))
+            mean = self.kind.pymc(d)
             if self.intercept:
                 mean = mean + pm.Normal("intercept", np.float64(0.0), p.intercept)
             sigma = pm.HalfNormal("sigma", p.sigma)
             self.error_structure.pymc(mean, sigma, d)
         return model
 
-    def gibbs(self, outcome: np.ndarray | None = None) -> Exchange:
-        """Weights by exchanges between pairs of donors, then their concentration, σ and ρ; the intercept integrated out."""
+    def gibbs(self, outcome: np.ndarray | None = None) -> GibbsForm:
+        """The blocks of the weights, σ and ρ."""
         return self.form(self.sums(self.design, outcome))
 
-    def form(self, sums: ExchangeSums) -> Exchange:
-        """The blocks, for the sums of one problem or of many with the same donors."""
-        from bayes_causal.numerics.simplex import ROUNDS, Exchange
+    def form(self, sums: Any) -> GibbsForm:
+        """The blocks, for the sums of one problem or of many with as many donors."""
+        return self.kind.form(sums)
 
-        donors = int(np.shape(sums.first)[-1]) - 2
-        return Exchange(self.errors == "ar1", self.intercept, max(FEWEST_MOVES, -(-3 * donors // ROUNDS)), sums)
-
-    def sums(self, d: DonorDesign, outcome: np.ndarray | None = None, gaps: Sequence[int] | None = None) -> ExchangeSums:
+    def sums(self, d: DonorDesign, outcome: np.ndarray | None = None, gaps: Sequence[int] | None = None) -> Any:
         """What the fitted rows of a design say, for another standardised (N,) outcome and a wider set of gaps if given."""
-        from bayes_causal.numerics.simplex import exchange_sums
-
-        rows, p = d.fitted_rows, self.priors
-        return exchange_sums(
-            d.x[rows],
-            d.y[rows] if outcome is None else outcome,
-            d.gap,
-            gaps=tuple(gaps or np.unique(d.gap[1:]).tolist()),
-            intercept_sd=p.intercept if self.intercept else 0.0,
-            sigma_scale=p.sigma,
-            log_range=(float(np.log(p.concentration_low)), float(np.log(p.concentration_high))),
-        )
+        return self.kind.sums(d, outcome, gaps)
 
     def natural(self, sites: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Reported quantities in units of the outcome: weights add to one, so that the intercept is the scaled one."""
-        d, s = self.design, self.design.scale
-        rng = np.random.default_rng(NOISE_SEED)
-        named = {"weight": sites["weight"], "concentration": np.exp(sites["log_concentration"]), "sigma": s * sites["sigma"]}
-        named |= {"intercept": s * sites["intercept"]} if self.intercept else {}
-        named |= self.error_structure.named(sites)
-        return named | {"counterfactual": synthetic_predictive.counterfactual(d, self.error_structure, sites, rng)}
+        """Reported quantities in units of the outcome."""
+        d, rng = self.design, np.random.default_rng(NOISE_SEED)
+        named = self.kind.named(d, sites) | {"sigma": d.scale * sites["sigma"]} | self.error_structure.named(sites)
+        return named | {"counterfactual": synthetic_predictive.counterfactual(self, d, sites, rng)}
 
     def top_level(self) -> tuple[str, ...]:
         """Sites with top-level priors: what a prior sensitivity analysis scales."""
-        return ("log_concentration", *(["intercept"] if self.intercept else []), "sigma", *self.error_structure.names)
+        return (*self.kind.names, *(["intercept"] if self.intercept else []), "sigma", *self.error_structure.names)
 
     def effect(self, posterior: xr.Dataset, estimand: Estimand) -> xr.DataArray:
         """Draws of an estimand, on the outcome that happened.
@@ -222,16 +191,20 @@ class SyntheticControl:
 
     def average(self, d: DonorDesign, sites: Mapping[str, np.ndarray], seed: int = NOISE_SEED) -> np.ndarray:
         """(...,) draws of the average effect on the unit of a design, from sites of its own posterior."""
-        return synthetic_predictive.average(d, self.error_structure, sites, np.random.default_rng(seed))
+        return synthetic_predictive.average(self, d, sites, np.random.default_rng(seed))
 
     def expected(self, d: DonorDesign, sites: Mapping[str, np.ndarray]) -> np.ndarray:
         """(..., O) the weighted donors at every date with an outcome, without error, natural units."""
-        return d.center + d.scale * synthetic_predictive.expected(d, sites)[..., d.seen]
+        return d.center + d.scale * synthetic_predictive.expected(self, d, sites)[..., d.seen]
+
+    def followed(self, posterior: xr.Dataset) -> np.ndarray:
+        """(S, O) the same on the model's own design, from a posterior in natural units."""
+        return self.kind.followed(self.design, posterior)
 
     def simulate(self, sites: Mapping[str, np.ndarray], rng: np.random.Generator) -> np.ndarray:
         """(S, N) outcomes of the fitted rows in natural units: the donors as they were, errors drawn anew."""
         d = self.design
-        mean = synthetic_predictive.expected(d, sites)[:, d.fitted_rows]
+        mean = synthetic_predictive.expected(self, d, sites)[:, d.fitted_rows]
         return d.center + d.scale * (mean + self.error_structure.anew(sites, d, rng))
 
     def observed(self) -> xr.DataArray:
@@ -246,7 +219,7 @@ class SyntheticControl:
 
     def log_likelihood(self, sites: Mapping[str, np.ndarray]) -> xr.DataArray:
         """(sample, row) log density of each fitted outcome given those before it, standardised scale."""
-        value = synthetic_predictive.log_likelihood(self.design, self.error_structure, sites)
+        value = synthetic_predictive.log_likelihood(self, sites)
         return xr.DataArray(value, dims=("sample", "row"), name="y")
 
     @property
