@@ -43,7 +43,7 @@ class SyntheticControl:
     ----------
     panel : Panel
         One unit is treated; units never treated, with an outcome wherever the treated unit has one, are its donors.
-    weights : {"simplex"}
+    weights : {"simplex", "factor"}
         How donors stand in for the treated unit: see `bayes_causal.models.donor_weights`.
     intercept : bool
         Whether the treated unit may lie above or below its donors.
@@ -53,7 +53,7 @@ class SyntheticControl:
     donors, exclude : sequences of units
         Only these may be donors; these may not.
     factors : int, optional
-        Not part of this version.
+        Of weights="factor": how many common factors there are. Left out, leave-future-out predictive density chooses.
     priors : Priors
 
     Raises
@@ -78,7 +78,7 @@ class SyntheticControl:
         self,
         panel: Panel,
         *,
-        weights: Literal["simplex"] = "simplex",
+        weights: Literal["simplex", "factor"] = "simplex",
         intercept: bool = True,
         errors: Literal["ar1", "iid"] = "ar1",
         predictors: Sequence[str] = (),
@@ -102,7 +102,7 @@ class SyntheticControl:
     @cached_property
     def design(self) -> DonorDesign:
         """Arrays on the standardised scale."""
-        return donor_design(self.panel, self.donors, self.exclude)
+        return donor_design(self.panel, self.donors, self.exclude, gaps=KINDS[self.weights].gaps)
 
     @cached_property
     def error_structure(self) -> SeriesErrors:
@@ -112,7 +112,8 @@ class SyntheticControl:
     @cached_property
     def kind(self) -> DonorWeights:
         """How donors stand in for the treated unit."""
-        return KINDS[self.weights](Settings(self.intercept, self.errors == "ar1", self.factors, self.priors))
+        kind = KINDS[self.weights](Settings(self.intercept, self.errors == "ar1", self.factors, self.priors))
+        return kind.settled(self.design)
 
     @property
     def prefers_gibbs(self) -> str:
@@ -135,11 +136,10 @@ class SyntheticControl:
         from numpyro.distributions import HalfNormal, Normal
 
         d, p = self.design, self.priors
-        mean = self.kind.numpyro(d)
-        if self.intercept:
-            mean = mean + sample("intercept", Normal(0.0, p.intercept))
+        without = self.kind.numpyro(d)
+        level = sample("intercept", Normal(0.0, p.intercept)) if self.intercept else 0.0
         sigma = sample("sigma", HalfNormal(p.sigma))
-        self.error_structure.numpyro(mean, sigma, d)
+        self.error_structure.numpyro(without(sigma) + level, sigma, d)
 
     def pymc_model(self) -> Any:
         """The model in PyMC."""
@@ -147,11 +147,10 @@ class SyntheticControl:
 
         d, p = self.design, self.priors.as_float64()
         with pm.Model(coords=self.coords()) as model:
-            mean = self.kind.pymc(d)
-            if self.intercept:
-                mean = mean + pm.Normal("intercept", np.float64(0.0), p.intercept)
+            without = self.kind.pymc(d)
+            level = pm.Normal("intercept", np.float64(0.0), p.intercept) if self.intercept else np.float64(0.0)
             sigma = pm.HalfNormal("sigma", p.sigma)
-            self.error_structure.pymc(mean, sigma, d)
+            self.error_structure.pymc(without(sigma) + level, sigma, d)
         return model
 
     def gibbs(self, outcome: np.ndarray | None = None) -> GibbsForm:
@@ -250,9 +249,10 @@ class SyntheticControl:
             },
             {k: coords[k] for k in ("time", "donor")},
         )
-        left_out = {str(u): why for u, why in d.left_out.items()}
-        told = {"left_out": ("unit_left_out", list(left_out.values()))} if left_out else {}
-        facts = facts.assign(told).assign_coords({"unit_left_out": list(left_out)} if left_out else {})
+        for name, why in (("left_out", d.left_out), ("in_part", d.in_part)):
+            if why:
+                labels = {f"unit_{name}": [str(u) for u in why]}
+                facts = facts.assign({name: (f"unit_{name}", list(why.values()))}).assign_coords(labels)
         return facts.assign_coords(treated_unit=str(self.panel.dataset["unit"].values[d.unit]))
 
 

@@ -22,13 +22,14 @@ def refuse_options(panel: Any, options: Mapping[str, Any]) -> None:
     ]
     if options["predictors"]:
         problems.append("predictors are not part of this version of the model: the baselines sc_classic and sc_ridge match them")
-    if kind := KINDS.get(options["weights"]):
-        problems += kind.problems(options)
+    kind = KINDS.get(options["weights"])
+    if kind:
+        problems += kind.problems({**options, "panel": panel})
     if not isinstance(panel, Panel):
         raise DataError(
             [*problems, "synthetic control needs the rows of a Panel in memory: set in_memory: true, or select units"]
         )
-    if found := donor_problems(panel, options["donors"], options["exclude"]):
+    if found := donor_problems(panel, options["donors"], options["exclude"], gaps=kind is not None and kind.gaps):
         raise DataError([*problems, *found])
     if problems:
         raise ValueError("; ".join(problems))

@@ -34,6 +34,10 @@ class Simplex:
         wrong = f"the prior of the concentration runs from {low:g} to {high:g}: two positive numbers, the lower first"
         return no_factors(options) + ([] if 0 < low < high else [wrong])
 
+    def settled(self, d: DonorDesign) -> Simplex:
+        """Itself."""
+        return self
+
     @property
     def names(self) -> tuple[str, ...]:
         """Log α."""
@@ -57,7 +61,8 @@ class Simplex:
 
         x = jnp.asarray(np.nan_to_num(d.x[: d.span]))
         concentration = jnp.exp(sample("log_concentration", Uniform(*np.array(self.log_range))))
-        return x @ sample("weight", Dirichlet(concentration * jnp.ones(d.donors.size)))
+        mean = x @ sample("weight", Dirichlet(concentration * jnp.ones(d.donors.size)))
+        return lambda sigma: mean
 
     def pymc(self, d: DonorDesign) -> Any:
         """The donors, weighted."""
@@ -66,7 +71,8 @@ class Simplex:
 
         x = np.nan_to_num(d.x[: d.span])
         concentration = pt.exp(pm.Uniform("log_concentration", *np.array(self.log_range)))
-        return pt.dot(x, pm.Dirichlet("weight", concentration * np.ones(d.donors.size), dims="donor"))
+        mean = pt.dot(x, pm.Dirichlet("weight", concentration * np.ones(d.donors.size), dims="donor"))
+        return lambda sigma: mean
 
     def sums(self, d: DonorDesign, outcome: np.ndarray | None = None, gaps: Sequence[int] | None = None) -> ExchangeSums:
         """Products of donors and outcome."""

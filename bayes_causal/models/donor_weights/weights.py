@@ -25,13 +25,17 @@ class Priors:
     ----------
     intercept : sd of the normal on the intercept
     sigma : scale of the half-normal on the innovation sd of the errors
-    concentration_low, concentration_high : ends of the uniform prior on the logarithm of the concentration of the weights
+    concentration_low, concentration_high : ends of the uniform prior on the logarithm of the concentration of simplex weights
+    loading : sd of the normal on loadings of factors, on outcomes over each unit's own sd
+    trend : scale of the half-normal on the sd of the steps of the treated unit's own walk, over sigma, beside factors
     """
 
     intercept: float = 10.0
     sigma: float = 1.0
     concentration_low: float = 0.03
     concentration_high: float = 3.0
+    loading: float = 1.0
+    trend: float = 0.5
 
     def as_float64(self) -> Priors:
         """The same as NumPy numbers, which PyTensor takes in double precision."""
@@ -83,6 +87,10 @@ class DonorWeights(Protocol):
         """What of the options it cannot use."""
         ...
 
+    def settled(self, d: DonorDesign) -> DonorWeights:
+        """The same, with what data choose for the model's own design."""
+        ...
+
     @property
     def names(self) -> tuple[str, ...]:
         """Sites of its own with top-level priors."""
@@ -93,11 +101,11 @@ class DonorWeights(Protocol):
         ...
 
     def numpyro(self, d: DonorDesign) -> Any:
-        """(span,) the outcome without intercept and error, in NumPyro."""
+        """A function of σ: (span,) the outcome without intercept and error, in NumPyro."""
         ...
 
     def pymc(self, d: DonorDesign) -> Any:
-        """(span,) the outcome without intercept and error, in PyMC."""
+        """A function of σ: (span,) the outcome without intercept and error, in PyMC."""
         ...
 
     def sums(self, d: DonorDesign, outcome: np.ndarray | None = None, gaps: Sequence[int] | None = None) -> Any:
@@ -132,3 +140,9 @@ def no_factors(options: Mapping[str, Any]) -> list[str]:
     """The problem of a number of factors where there are none."""
     wrong = f"factors belong to weights='factor', not to weights='{options['weights']}': leave them out"
     return [wrong] if options["factors"] is not None else []
+
+
+def needs_intercept(options: Mapping[str, Any]) -> list[str]:
+    """The problem of no intercept where weights need not add to one."""
+    wrong = f"weights='{options['weights']}' need not add to one, so that a level of its own is needed: leave intercept at true"
+    return [] if options["intercept"] else [wrong]
