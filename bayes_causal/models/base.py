@@ -416,6 +416,11 @@ class DonorModel(Model, Natural, Protocol):
     panel: Panel
 
     @property
+    def averages(self) -> bool:
+        """Whether none of the weights is negative and together they are one."""
+        ...
+
+    @property
     def design(self) -> DonorDesign:
         """The treated unit and its donors."""
         ...

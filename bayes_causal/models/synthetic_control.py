@@ -43,7 +43,7 @@ class SyntheticControl:
     ----------
     panel : Panel
         One unit is treated; units never treated, with an outcome wherever the treated unit has one, are its donors.
-    weights : {"simplex", "factor"}
+    weights : {"simplex", "softmax", "horseshoe", "factor"}
         How donors stand in for the treated unit: see `bayes_causal.models.donor_weights`.
     intercept : bool
         Whether the treated unit may lie above or below its donors.
@@ -78,7 +78,7 @@ class SyntheticControl:
         self,
         panel: Panel,
         *,
-        weights: Literal["simplex", "factor"] = "simplex",
+        weights: Literal["simplex", "softmax", "horseshoe", "factor"] = "simplex",
         intercept: bool = True,
         errors: Literal["ar1", "iid"] = "ar1",
         predictors: Sequence[str] = (),
@@ -114,6 +114,11 @@ class SyntheticControl:
         """How donors stand in for the treated unit."""
         kind = KINDS[self.weights](Settings(self.intercept, self.errors == "ar1", self.factors, self.priors))
         return kind.settled(self.design)
+
+    @property
+    def averages(self) -> bool:
+        """Whether none of the weights is negative and together they are one."""
+        return self.kind.averages
 
     @property
     def prefers_gibbs(self) -> str:

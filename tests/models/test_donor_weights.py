@@ -20,7 +20,9 @@ from bayes_causal.models.synthetic_control import SyntheticControl
 from bayes_causal.numerics.factor_count import factor_means, later_given_earlier
 
 # Scales all different, so that no two priors can be swapped unseen.
-PRIORS = Priors(intercept=4.0, sigma=0.8, concentration_low=0.1, concentration_high=2.0, loading=0.7, trend=0.4)
+PRIORS = Priors(
+    intercept=4.0, sigma=0.8, concentration_low=0.1, concentration_high=2.0, donors=1.5, spread=0.9, loading=0.7, trend=0.4
+)
 OPTIONS: dict[str, dict[str, Any]] = {"factor": {"factors": 2}}
 DONORS, PERIODS, ONSET = 5, 16, 12
 

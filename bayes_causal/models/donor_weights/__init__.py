@@ -8,9 +8,11 @@ takes of it, the outcome it expects without treatment, and what is reported of i
 from __future__ import annotations
 
 from bayes_causal.models.donor_weights.factor import Factor
+from bayes_causal.models.donor_weights.horseshoe import Horseshoe
 from bayes_causal.models.donor_weights.simplex import Simplex
+from bayes_causal.models.donor_weights.softmax import Softmax
 from bayes_causal.models.donor_weights.weights import DonorWeights, Priors, Settings
 
-KINDS: dict[str, type[DonorWeights]] = {"simplex": Simplex, "factor": Factor}
+KINDS: dict[str, type[DonorWeights]] = {"simplex": Simplex, "softmax": Softmax, "horseshoe": Horseshoe, "factor": Factor}
 
-__all__ = ["KINDS", "DonorWeights", "Factor", "Priors", "Settings", "Simplex"]
+__all__ = ["KINDS", "DonorWeights", "Factor", "Horseshoe", "Priors", "Settings", "Simplex", "Softmax"]

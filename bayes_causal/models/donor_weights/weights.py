@@ -26,6 +26,8 @@ class Priors:
     intercept : sd of the normal on the intercept
     sigma : scale of the half-normal on the innovation sd of the errors
     concentration_low, concentration_high : ends of the uniform prior on the logarithm of the concentration of simplex weights
+    spread : scale of the half-normal on the sd of the logarithms of softmax weights
+    donors : how many donors a horseshoe expects to have a weight of their own
     loading : sd of the normal on loadings of factors, on outcomes over each unit's own sd
     trend : scale of the half-normal on the sd of the steps of the treated unit's own walk, over sigma, beside factors
     """
@@ -34,6 +36,8 @@ class Priors:
     sigma: float = 1.0
     concentration_low: float = 0.03
     concentration_high: float = 3.0
+    spread: float = 2.0
+    donors: float = 3.0
     loading: float = 1.0
     trend: float = 0.5
 
