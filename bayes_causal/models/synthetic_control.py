@@ -3,10 +3,12 @@
     y_1t = a + Σ_j w_j y_jt + e_t,   t before the treatment;   e_t = ρ e_{t−1} + v_t, v_t ~ N(0, σ), e_1 stationary
     w ~ Dirichlet(α, …, α),  log α ~ U(log .03, log 3);   a ~ N(0, 10);  σ ~ HalfNormal(1);  ρ ~ U(−1, 1)
 
-Weights lie on the simplex: no donor counts negatively, together they count once. How many donors share them is learned through α
-(a flat Dirichlet spreads them over all). The intercept lets the treated unit lie above or below all donors. All outcomes are on
-the scale of the treated unit's pre-period. From the treatment on the outcome without it is drawn from the predictive
-distribution, the last error before it dying away, so that intervals hold what the weights leave open and the noise.
+Weights lie on the simplex by default: no donor counts negatively, together they count once. How many donors share them is learned
+through α (a flat Dirichlet spreads them over all). The intercept lets the treated unit lie above or below all donors. Other kinds
+of weights, each with its prior, are in `donor_weights`: softmax, horseshoe (of either sign) and factor (common factors in the
+donors' place, a walk of the treated unit's own, donors with gaps). All outcomes are on the scale of the treated unit's
+pre-period. From the treatment on the outcome without it is drawn from the predictive distribution, the last error before it
+dying away, so that intervals hold what the weights leave open and the noise.
 
 Abadie, Diamond & Hainmueller 2010, doi:10.1198/jasa.2009.ap08746; Doudchenko & Imbens 2016, arXiv:1610.07748 on the intercept.
 """
@@ -42,7 +44,8 @@ class SyntheticControl:
     Parameters
     ----------
     panel : Panel
-        One unit is treated; units never treated, with an outcome wherever the treated unit has one, are its donors.
+        One unit is treated; units never treated, with an outcome wherever the treated unit has one, are its donors. With
+        weights="factor" donors may have gaps and be treated later than it: such cells are left out of the likelihood.
     weights : {"simplex", "softmax", "horseshoe", "factor"}
         How donors stand in for the treated unit: see `bayes_causal.models.donor_weights`.
     intercept : bool

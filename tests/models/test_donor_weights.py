@@ -59,11 +59,13 @@ def test_twins_have_one_density(weights: str, rng: np.random.Generator, seed: in
 
     model = build(rng, weights)
     logp = remove_value_transforms(model.pymc_model()).compile_logp(mode="FAST_COMPILE")
+    # PyMC takes the log 2 of a half-Cauchy in single precision: a constant of 2e-9 for each.
+    rounded = (DONORS + 1) * (float(np.float32(np.log(2))) - np.log(2)) if weights == "horseshoe" else 0.0
     for values in zip(*(sites := prior_sites(model, 3, seed)).values(), strict=True):
         x = dict(zip(sites, values, strict=True))
         with jax.enable_x64(True):
             ours = float(log_density(model.numpyro_model, (), {}, x)[0])
-        assert ours == pytest.approx(float(logp(x)), abs=1e-9, rel=1e-13)
+        assert ours == pytest.approx(float(logp(x)) - rounded, abs=1e-9)
 
 
 @pytest.mark.parametrize("weights", KINDS)
