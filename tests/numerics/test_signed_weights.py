@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from bayes_causal.inference.generate import ONCE
 from bayes_causal.numerics import signed_weights
 from bayes_causal.numerics.signed_weights import HorseshoeSums, SignedWeights
 from bayes_causal.numerics.simplex import exchange_sums
@@ -54,7 +55,7 @@ def test_the_density_is_that_of_the_dense_normal(rho: float, rng: np.random.Gene
 
 def rank_tests(rng: np.random.Generator, seed: int) -> dict[str, float]:
     """p-values of what sweeps make of draws from the prior with outcomes of their own: they should be draws from the prior."""
-    n = 3000
+    n = 2000
     s, x = prior(n, rng), rng.standard_normal((8, J))
     root = np.stack([np.linalg.cholesky(r ** np.abs(AT[:, None] - AT) / (1 - r**2)) for r in s["rho"]])
     y = s["intercept"][:, None] + s["beta"] @ x.T + s["sigma"][:, None] * (root @ rng.standard_normal((n, 8, 1)))[..., 0]
@@ -68,7 +69,7 @@ def rank_tests(rng: np.random.Generator, seed: int) -> dict[str, float]:
 
     with jax.enable_x64(True):
         keys = jax.random.split(jax.random.PRNGKey(seed), n)
-        new = jax.jit(jax.vmap(after))(stacked, {k: jnp.asarray(s[k]) for k in STATE}, keys)
+        new = jax.jit(jax.vmap(after), compiler_options=ONCE)(stacked, {k: jnp.asarray(s[k]) for k in STATE}, keys)
         new = {k: np.asarray(v) for k, v in new.items()}
     fresh = prior(n, rng)
     pairs = {k: (new[k], fresh[k]) for k in ("sigma", "rho", "intercept")} | {"tau": (new["horseshoe"], fresh["tau"])}
@@ -86,7 +87,7 @@ FAULTS: dict[str, tuple[str, Callable[..., Any]]] = {
 def test_sweeps_leave_the_prior_as_it_is_over_outcomes_drawn_from_it(
     fault: str | None, rng: np.random.Generator, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Geweke's test with 3,000 independent replicates (KS, 8 quantities); right sweeps fail once in 10,000 runs."""
+    """Geweke's test with 2,000 independent replicates (KS, 8 quantities); right sweeps fail once in 10,000 runs."""
     if fault:
         name, wrong = FAULTS[fault]
         monkeypatch.setattr(signed_weights, name, wrong(getattr(signed_weights, name)))

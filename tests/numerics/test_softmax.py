@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from scipy import special, stats
 
+from bayes_causal.inference.generate import ONCE
 from bayes_causal.numerics import softmax
 from bayes_causal.numerics.simplex import Exchange, exchange_sums
 from bayes_causal.numerics.softmax import Softmax, SoftmaxSums
@@ -47,7 +48,7 @@ def test_the_density_is_that_of_the_dense_normal(rng: np.random.Generator) -> No
 
 def rank_tests(rng: np.random.Generator, seed: int) -> dict[str, float]:
     """p-values of what sweeps make of draws from the prior with outcomes of their own: they should be draws from the prior."""
-    n = 3000
+    n = 2000
     s, x = prior(n, rng), rng.standard_normal((8, J))
     root = np.stack([np.linalg.cholesky(r ** np.abs(AT[:, None] - AT) / (1 - r**2)) for r in s["rho"]])
     error = s["sigma"][:, None] * (root @ rng.standard_normal((n, 8, 1)))[..., 0]
@@ -61,7 +62,7 @@ def rank_tests(rng: np.random.Generator, seed: int) -> dict[str, float]:
 
     with jax.enable_x64(True):
         keys = jax.random.split(jax.random.PRNGKey(seed), n)
-        new = jax.jit(jax.vmap(after))(stacked, {k: jnp.asarray(s[k]) for k in STATE}, keys)
+        new = jax.jit(jax.vmap(after), compiler_options=ONCE)(stacked, {k: jnp.asarray(s[k]) for k in STATE}, keys)
         new = {k: np.asarray(v) for k, v in new.items()}
     fresh = prior(n, rng)
     pairs = {k: (new[k], fresh[k]) for k in ("sigma", "rho", "intercept", "spread")}
@@ -81,7 +82,7 @@ FAULTS: dict[str, tuple[str, Callable[..., Any]]] = {
 def test_sweeps_leave_the_prior_as_it_is_over_outcomes_drawn_from_it(
     fault: str | None, rng: np.random.Generator, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Geweke's test with 3,000 independent replicates (KS, 8 quantities); right sweeps fail once in 10,000 runs."""
+    """Geweke's test with 2,000 independent replicates (KS, 8 quantities); right sweeps fail once in 10,000 runs."""
     if fault:
         name, wrong = FAULTS[fault]
         monkeypatch.setattr(softmax, name, wrong(getattr(softmax, name)))
