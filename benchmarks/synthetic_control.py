@@ -11,6 +11,7 @@ which three are true, no effect; errors of the treated unit are independent, aut
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import time
 from collections.abc import Iterator
@@ -40,6 +41,8 @@ def main() -> None:
     parser.add_argument("--truths", nargs="+", choices=TRUTHS, default=list(TRUTHS))
     parser.add_argument("--pre", nargs="+", type=int, default=[20, 60])
     parser.add_argument("--errors", nargs="+", choices=("ar1", "iid"), default=["ar1", "iid"])
+    parser.add_argument("--weights", nargs="+", default=["simplex"], help="kinds of weights, by name")
+    parser.add_argument("--factors", type=int, help="of weights factor; left out, the first panel of each truth chooses")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args()
@@ -57,7 +60,8 @@ def measured(asked: Any) -> Iterator[dict[str, Any]]:
     if asked.speed:
         yield from speed(asked)
     if asked.coverage:
-        yield from (covered(t, pre, e, asked) for t in asked.truths for pre in asked.pre for e in asked.errors)
+        cells = itertools.product(asked.truths, asked.pre, asked.errors, asked.weights)
+        yield from (covered(*cell, asked) for cell in cells)
 
 
 def speed(asked: Any) -> Iterator[dict[str, Any]]:
@@ -70,28 +74,30 @@ def speed(asked: Any) -> Iterator[dict[str, Any]]:
 
     panel = bc.load_example("cigarettes")
     panel = panel.select(times=panel.dataset["time"].values >= 1970)
-    for errors in asked.errors:
-        model = bc.SyntheticControl(panel, exclude=OUT, errors=errors)
+    for errors, weights in itertools.product(asked.errors, asked.weights):
+        model = bc.SyntheticControl(panel, exclude=OUT, errors=errors, **_kind(weights, asked))
         engine = BlockedGibbs(draws=4000 // asked.chains, warmup=asked.warmup, chains=asked.chains, progress=False)
         cold, _ = _timed(lambda engine=engine, model=model: engine.sample(model, seed=1))
         warm, draws = _timed(lambda engine=engine, model=model: engine.sample(model, seed=2))
-        worst = {k: float(np.min(array_stats.ess(v, chain_axis=0, draw_axis=1))) for k, v in draws.sites.items()}
+        told = model.natural(draws.sites)
+        worst = {k: float(np.min(array_stats.ess(v, chain_axis=0, draw_axis=1))) for k, v in told.items()}
         designs = [model.design.instead(k) for k in range(model.design.donors.size)]
         first, _ = _timed(lambda model=model, designs=designs: donor_refit.refit(model, designs))
         again, _ = _timed(lambda model=model, designs=designs: donor_refit.refit(model, designs))
-        row = {"errors": errors, "cold_s": cold, "warm_s": warm, "ess_weight": worst["weight"]}
+        row = {"errors": errors, "weights": weights, "cold_s": cold, "warm_s": warm, "ess_weight": worst["weight"]}
         row |= {"ess_weight_per_s": worst["weight"] / warm, "ess_weight_per_s_cold": worst["weight"] / cold}
-        row |= {"ess_concentration_per_s": worst["log_concentration"] / warm, "acceptance": draws.numbers["acceptance_rate"]}
+        least = min(worst, key=lambda k: worst[k])
+        row |= {"worst": least, "ess_worst_per_s": worst[least] / warm, "acceptance": draws.numbers["acceptance_rate"]}
         yield row | {"placebos": len(designs), "placebos_cold_s": first, "placebos_warm_s": again}
 
 
-def covered(truth: str, pre: int, errors: str, asked: Any) -> dict[str, Any]:
-    """Coverage of one truth under one error structure, all panels of it in one program."""
+def covered(truth: str, pre: int, errors: str, weights: str, asked: Any) -> dict[str, Any]:
+    """Coverage of one truth under one error structure and kind of weights, a hundred panels of it in one program."""
     from bayes_causal.checks.donor_refit import refit
 
     rng = np.random.default_rng([asked.seed, pre, list(TRUTHS).index(truth)])
     outcomes = simulated(truth, asked.panels, pre + POST, rng)
-    model = _model(outcomes[0], pre, errors)
+    model = _model(outcomes[0], pre, {"errors": errors, **_kind(weights, asked)})
     designs = [_design(model, o) for o in outcomes]
     started = time.perf_counter()
     inside, width, value = [], [], []
@@ -106,11 +112,17 @@ def covered(truth: str, pre: int, errors: str, asked: Any) -> dict[str, Any]:
         "truth": truth,
         "pre": pre,
         "errors": errors,
+        "weights": weights,
         "coverage": rate,
         "error": float(np.sqrt(rate * (1 - rate) / len(inside))),
     }
     told |= {"width": float(np.mean(width)), "rmse": float(np.sqrt(np.mean(np.square(value)))), "panels": len(inside)}
     return told | {"seconds": time.perf_counter() - started}
+
+
+def _kind(weights: str, asked: Any) -> dict[str, Any]:
+    """Options of a kind of weights."""
+    return {"weights": weights} | ({"factors": asked.factors} if weights == "factor" else {})
 
 
 def simulated(truth: str, panels: int, rows: int, rng: np.random.Generator) -> np.ndarray:
@@ -133,7 +145,7 @@ def _ar(rho: float, shape: tuple[int, int], rng: np.random.Generator) -> np.ndar
     return e
 
 
-def _model(outcome: np.ndarray, pre: int, errors: Any) -> Any:
+def _model(outcome: np.ndarray, pre: int, options: dict[str, Any]) -> Any:
     """The model on one panel of (rows, 1 + donors) outcomes."""
     import pandas as pd
 
@@ -142,7 +154,7 @@ def _model(outcome: np.ndarray, pre: int, errors: Any) -> Any:
     unit, time_ = np.indices(outcome.T.shape).reshape(2, -1)
     treated = ((unit == 0) & (time_ >= pre)).astype(int)
     frame = pd.DataFrame({"unit": unit, "t": time_, "y": outcome.T.ravel(), "d": treated})
-    return bc.SyntheticControl(bc.Panel.from_frame(frame, unit="unit", time="t", outcome="y", treatment="d"), errors=errors)
+    return bc.SyntheticControl(bc.Panel.from_frame(frame, unit="unit", time="t", outcome="y", treatment="d"), **options)
 
 
 def _design(model: Any, outcome: np.ndarray) -> Any:

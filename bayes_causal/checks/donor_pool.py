@@ -26,6 +26,9 @@ def hull(model: Model, tree: xr.DataTree) -> Check:
     """
     if not isinstance(model, DonorModel):
         return needs_donors("hull")
+    if not model.averages:
+        why = "weights may be negative and need not add to one, so that the unit need not lie between its donors"
+        return Check("hull", None, "warning", f"Does not apply: {why}.")
     d = model.design
     y, x = d.y[d.fitted], d.x[d.fitted]
     shifts = "intercept" in tree["posterior"]
@@ -46,7 +49,7 @@ def hull(model: Model, tree: xr.DataTree) -> Check:
 
 
 def donor_concentration(model: Model, tree: xr.DataTree) -> Check:
-    """How many donors carry the weight, 1/Σw², and how far the effect moves over weights that fit about as well.
+    """How many donors carry the weight, (Σ|w|)²/Σw², and how far the effect moves over weights that fit about as well.
 
     The range is that of effects without noise over draws whose gap before the treatment is at most a tenth above the smallest, or
     among the smallest twentieth.
@@ -55,11 +58,11 @@ def donor_concentration(model: Model, tree: xr.DataTree) -> Check:
         return needs_donors("donor_concentration")
     d, posterior = model.design, tree["posterior"].to_dataset()
     weight = posterior["weight"].transpose("chain", "draw", "donor").values.reshape(-1, d.donors.size)
-    effective = 1 / (weight**2).sum(1)
+    effective = np.abs(weight).sum(1) ** 2 / (weight**2).sum(1)
     low, middle, high = np.quantile(effective, [0.05, 0.5, 0.95])
     effects = near_optimal(model, d, posterior)
     labels = posterior["donor"].values
-    order = np.argsort(-weight.mean(0))[:MOST_SHOWN]
+    order = np.argsort(-np.abs(weight.mean(0)))[:MOST_SHOWN]
     ends = np.quantile(weight, [0.05, 0.95], axis=0)
     table: list[dict[str, Any]] = [
         {"donor": str(labels[k]), "weight": float(weight[:, k].mean()), "lower": float(ends[0, k]), "upper": float(ends[1, k])}
@@ -96,10 +99,15 @@ def unshared_trend(model: Model, tree: xr.DataTree) -> Check:
     chance = float((rho > PERSISTENT).mean())
     numbers = {"probability": chance, "bound": PERSISTENT, "rho": float(rho.mean())}
     said = f"More than nine tenths of a gap remain a period later with probability {chance:.0%} (ρ {rho.mean():.2f} on average)"
+    if "sigma_trend" in tree["posterior"]:
+        numbers["sigma_trend"] = step = float(tree["posterior"]["sigma_trend"].mean())
+        text = f"{said}. Beside it the unit has a walk of its own, of steps of {step:.3g} a period, which the intervals hold."
+        return Check("unshared_trend", None, "warning", text, numbers)
     if chance > 0.5:
         text = (
             f"{said}: the treated unit wanders off its donors and back. Weights cannot follow a trend that donors do not share, "
-            "and intervals cover somewhat less often than they say; look for donors that share it."
+            "and intervals cover somewhat less often than they say; look for donors that share it, or try weights: factor, "
+            "which gives the unit a walk of its own and lets its loadings on common factors lie outside those of its donors."
         )
         return Check("unshared_trend", False, "warning", text, numbers)
     return Check("unshared_trend", True, "warning", f"{said}.", numbers)
@@ -116,10 +124,7 @@ def closest_average(x: np.ndarray, y: np.ndarray) -> float:
 
 def near_optimal(model: DonorModel, d: DonorDesign, posterior: xr.Dataset) -> np.ndarray:
     """Effects without noise over the draws that fit the pre-period about as well as the best, natural units."""
-    sites = {"weight": posterior["weight"].transpose("chain", "draw", "donor").values.reshape(-1, d.donors.size)}
-    if "intercept" in posterior:
-        sites["intercept"] = posterior["intercept"].transpose("chain", "draw").values.ravel() / d.scale
-    gap = d.center + d.scale * d.y[d.seen] - model.expected(d, sites)
+    gap = d.center + d.scale * d.y[d.seen] - model.followed(posterior)
     before = np.sqrt((gap[:, d.fitted[d.seen]] ** 2).mean(1))
     near = before <= max(NEAR_OPTIMAL * before.min(), np.quantile(before, NEAR_DRAWS))
     return np.asarray(gap[near][:, d.treated[d.seen]].mean(1))

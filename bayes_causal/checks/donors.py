@@ -21,6 +21,8 @@ FEWEST_ROWS = 5  # before a placebo date
 def placebo_space(model: Model, tree: xr.DataTree, *, level: float = 0.9) -> Check:
     """The same model for each donor as if it had been treated, with the other donors: none should have an effect.
 
+    Donors that lack outcomes which the treated unit has take no turn.
+
     The treated unit's effect is ranked among theirs, each in its own standard errors; the rank p-value is (1 + number as large) /
     (1 + donors) (Abadie, Diamond and Hainmueller 2010, doi:10.1198/jasa.2009.ap08746). Beside it stands the rank of the ratio of
     the gaps after and before. Fails where more placebos have an interval without zero than chance brings, or where the effect is
@@ -29,8 +31,11 @@ def placebo_space(model: Model, tree: xr.DataTree, *, level: float = 0.9) -> Che
     if not isinstance(model, DonorModel):
         return needs_donors("placebo_space")
     d = model.design
-    labels = [str(u) for u in model.panel.dataset["unit"].values[d.donors]]
-    runs = refit(model, [d.instead(k) for k in range(d.donors.size)])
+    whole = d.whole
+    if not whole.size:
+        return Check("placebo_space", None, "warning", "Does not apply: every donor lacks outcomes that the treated unit has.")
+    labels = [str(u) for u in model.panel.dataset["unit"].values[d.donors[whole]]]
+    runs = refit(model, [d.instead(k) for k in whole])
     real = _real(model, tree, level)
     size = abs(float(real.value) / float(real.std_error))
     rows: list[dict[str, Any]] = [
@@ -55,8 +60,9 @@ def placebo_space(model: Model, tree: xr.DataTree, *, level: float = 0.9) -> Che
     }
     paths = {u: [float(v) for v in r.gap] for u, r in zip(labels, runs, strict=True)}
     paths |= {show(model.panel.dataset["unit"].values[d.unit]).strip("'"): [float(v) for v in own.gap]}
+    all_of_them = f"{len(rows)} donors" if whole.size == d.donors.size else f"the {len(rows)} donors without gaps"
     said = (
-        f"Of {len(rows)} donors taken for treated, {larger} have an effect as large as the real one in their own standard errors "
+        f"Of {all_of_them} taken for treated, {larger} have an effect as large as the real one in their own standard errors "
         f"(rank p-value {p:.3f}), and {alarms} a {level:.0%} interval without zero (by chance up to {most})."
     )
     if alarms > most:
@@ -133,7 +139,7 @@ def leave_one_out(model: Model, tree: xr.DataTree, *, level: float = 0.9) -> Che
     table: list[dict[str, Any]] = [
         {"without": u, "weight": float(w), **r.row(level)} for u, w, r in zip(labels, share, runs, strict=True)
     ]
-    table.sort(key=lambda r: -r["weight"])
+    table.sort(key=lambda r: -abs(r["weight"]))
     real = _real(model, tree, level).rows()[0]
     outside = [r["without"] for r in table if not real["lower"] <= r["value"] <= real["upper"]]
     turned = [r["without"] for r in table if _away(r) != _away(real)]
@@ -156,12 +162,8 @@ def _real(model: DonorModel, tree: xr.DataTree, level: float) -> Estimate:
 
 
 def _own_gap(model: DonorModel, tree: xr.DataTree) -> Refit:
-    """The treated unit's gap from its weighted donors, at the posterior mean of the weights."""
-    posterior, d = tree["posterior"].to_dataset().mean(("chain", "draw")), model.design
-    sites = {"weight": posterior["weight"].values}
-    if "intercept" in posterior:
-        sites["intercept"] = np.asarray(posterior["intercept"].values / d.scale)
-    return Refit(d, np.empty(0), model.expected(d, sites))
+    """The treated unit's gap from what the donors expect of it, on average over the posterior."""
+    return Refit(model.design, np.empty(0), model.followed(tree["posterior"].to_dataset()).mean(0))
 
 
 def _away(row: Any) -> bool:

@@ -416,6 +416,11 @@ class DonorModel(Model, Natural, Protocol):
     panel: Panel
 
     @property
+    def averages(self) -> bool:
+        """Whether none of the weights is negative and together they are one."""
+        ...
+
+    @property
     def design(self) -> DonorDesign:
         """The treated unit and its donors."""
         ...
@@ -434,6 +439,10 @@ class DonorModel(Model, Natural, Protocol):
 
     def expected(self, d: DonorDesign, sites: Mapping[str, np.ndarray]) -> np.ndarray:
         """(..., O) the weighted donors at every date with an outcome, without error, natural units."""
+        ...
+
+    def followed(self, posterior: xr.Dataset) -> np.ndarray:
+        """(S, O) the same on the model's own design, from a posterior in natural units."""
         ...
 
 

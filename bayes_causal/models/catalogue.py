@@ -145,11 +145,16 @@ MODELS: dict[str, ModelEntry] = {
             ),
             equations=(
                 "y_1t = a + Σ_j w_j y_jt + e_t   before the treatment; after it, the same without the outcome",
-                "e_t = ρ e_t−1 + v_t,   v_t ~ N(0, σ²),   w ~ Dirichlet(α, …, α)",
+                "e_t = ρ e_t−1 + v_t,   v_t ~ N(0, σ²);   weights: simplex   w ~ Dirichlet(α, …, α)",
+                "weights: softmax   w = softmax(z),   z_j ~ N(0, s²)",
+                "weights: horseshoe   w_j s_j ~ N(0, σ²τ²λ_j²/N),   λ_j, τ half-Cauchy",
+                "weights: factor   y_it = a_i + λ_i'f_t + e_it, the treated unit besides with a walk m_t = m_t−1 + N(0, q²σ²)",
             ),
             symbols=(
-                ("w_j", "weight of donor j: none is negative, together they are one"),
+                ("w_j", "weight of donor j: none is negative and together they are one, but with horseshoe and factor"),
                 ("α", "concentration of the weights, learned: low where few donors carry them"),
+                ("s_j, N", "sd of donor j over the N dates before the treatment: weights of a horseshoe are small but for a few"),
+                ("f_t, λ_i", "factors common to all, and what they do to unit i; gaps of donors are left out, cell by cell"),
                 ("a", "by how much the treated unit lies above or below its weighted donors"),
                 ("ρ, v_t", "how much of a gap remains a period later, and its news; ρ is 0 with iid errors"),
             ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -23,7 +23,8 @@ class DonorDesign:
     Parameters
     ----------
     y : (T,) outcome of the treated unit minus `center`, over `scale`; NaN where missing
-    x : (T, J) outcomes of the donors on the same scale; NaN where the treated unit's is missing
+    x : (T, J) outcomes of the donors on the same scale; NaN where the treated unit's is missing or, with gaps, where theirs is
+        missing or comes after a treatment of their own
     fitted : (T,) rows before the treatment with an outcome: those the likelihood holds
     treated : (T,) rows of treated cells with an outcome: those an average effect counts
     seen : (T,) rows with an outcome
@@ -31,6 +32,7 @@ class DonorDesign:
     onset : row of the first treated cell, counted from the first
     unit : position of the treated unit in the panel; donors : (J,) those of the donors
     left_out : reason why each of the other units is no donor
+    in_part : what of a donor is left out, by donor, where donors may have gaps
     center, scale : natural units of the outcome
     """
 
@@ -44,6 +46,7 @@ class DonorDesign:
     unit: int
     donors: np.ndarray
     left_out: Mapping[Any, str]
+    in_part: Mapping[Any, str]
     center: float
     scale: float
 
@@ -72,10 +75,16 @@ class DonorDesign:
         """(N,) rows since the previous fitted one, 0 for the first."""
         return np.diff(self.fitted_rows, prepend=self.fitted_rows[0])
 
+    @property
+    def whole(self) -> np.ndarray:
+        """Numbers of the donors with an outcome wherever the treated unit has one: those that can be put in its place."""
+        return np.flatnonzero(~np.isnan(self.x[self.seen]).any(0))
+
     def instead(self, donor: int) -> DonorDesign:
         """Donor number `donor` in the treated unit's place and the other donors beside it."""
         others = np.delete(np.arange(self.donors.size), donor)
-        changed = replace(self, y=self.x[:, donor], x=self.x[:, others], unit=int(self.donors[donor]), donors=self.donors[others])
+        y = np.where(self.seen, self.x[:, donor], np.nan)
+        changed = replace(self, y=y, x=self.x[:, others], unit=int(self.donors[donor]), donors=self.donors[others])
         return changed.rescaled()
 
     def without(self, donor: int) -> DonorDesign:
@@ -96,9 +105,12 @@ class DonorDesign:
         return replace(self, y=(self.y - mean) / sd, x=(self.x - mean) / sd, center=natural[0], scale=natural[1])
 
 
-def donor_problems(panel: Panel, donors: Sequence[Any] | None, exclude: Sequence[Any]) -> list[str]:
-    """Everything that keeps the treated unit of a panel from being set beside donors; `donor_design` takes what has none."""
-    treated, units = np.flatnonzero(panel.ever_treated), panel.dataset["unit"].values
+def donor_problems(panel: Panel, donors: Sequence[Any] | None, exclude: Sequence[Any], *, gaps: bool = False) -> list[str]:
+    """Everything that keeps the treated unit of a panel from being set beside donors; `donor_design` takes what has none.
+
+    Donors with gaps are taken as they are where they may have them: what is missing, or treated, is left out cell by cell.
+    """
+    treated, units = _first_treated(panel, gaps), panel.dataset["unit"].values
     problems = []
     if treated.size != 1:
         named = ", ".join(show(u) for u in units[treated][:5]) + (", …" if treated.size > 5 else "")
@@ -116,69 +128,111 @@ def donor_problems(panel: Panel, donors: Sequence[Any] | None, exclude: Sequence
         problems.append(f"{', '.join(both)} stand in donors and in exclude")
     if not (panel.dataset["weight"].values == 1).all():
         problems.append("the panel has weights, which synthetic control does not use: leave them out")
-    return problems if problems else _unit_problems(panel, int(treated[0]), donors, exclude)
+    return problems if problems else _unit_problems(panel, int(treated[0]), donors, exclude, gaps)
 
 
-def donor_design(panel: Panel, donors: Sequence[Any] | None, exclude: Sequence[Any]) -> DonorDesign:
+def donor_design(panel: Panel, donors: Sequence[Any] | None, exclude: Sequence[Any], *, gaps: bool = False) -> DonorDesign:
     """The arrays of a panel in which `donor_problems` found none."""
-    unit = int(np.flatnonzero(panel.ever_treated)[0])
-    seen, pool, left_out = _pool(panel, unit, donors, exclude)
-    outcome, period = panel.dataset["outcome"].values, panel.dataset["period"].values[seen]
-    row = period - period[0]
+    unit = int(_first_treated(panel, gaps)[0])
+    seen, pool = np.flatnonzero(panel.observed[unit]), _pool(panel, unit, donors, exclude, gaps)
+    outcome, period = panel.dataset["outcome"].values, panel.dataset["period"].values
+    row = period - period[seen[0]]
     before = seen[seen < panel.treated[unit].argmax()]
     center, scale = float(outcome[unit, before].mean()), float(outcome[unit, before].std(ddof=1))
-    rows = int(row[-1]) + 1
+    rows = int(row[seen[-1]]) + 1
 
-    def spread(values: np.ndarray, empty: Any) -> np.ndarray:
+    def spread(values: np.ndarray, empty: Any, at: np.ndarray = seen) -> np.ndarray:
         grid = np.full((rows, *values.shape[1:]), empty)
-        grid[row] = values
+        grid[row[at]] = values
         return grid
 
+    cells = np.ix_(pool.donors, pool.columns)
+    x = np.where(pool.usable, (outcome[cells] - center) / scale, np.nan)
     return DonorDesign(
         spread((outcome[unit, seen] - center) / scale, np.nan),
-        spread((outcome[np.ix_(pool, seen)].T - center) / scale, np.nan),
+        spread(x.T, np.nan, pool.columns),
         spread(np.isin(seen, before), False),
         spread(panel.treated[unit, seen], False),
         spread(np.ones(seen.size, bool), False),
         spread(seen, -1),
-        int(panel.first_period[unit] - period[0]),
+        int(panel.first_period[unit] - period[seen[0]]),
         unit,
-        pool,
-        left_out,
+        pool.donors,
+        pool.left_out,
+        pool.in_part,
         center,
         scale,
     )
 
 
-def _pool(
-    panel: Panel, unit: int, donors: Sequence[Any] | None, exclude: Collection[Any]
-) -> tuple[np.ndarray, np.ndarray, dict[Any, str]]:
-    """Positions of the periods needed and of the donors, and why each other unit is none."""
-    seen = np.flatnonzero(panel.observed[unit])
+class Pool(NamedTuple):
+    """The donors of a unit.
+
+    Parameters
+    ----------
+    donors : (J,) positions
+    columns : (C,) positions of the dates at which they are used
+    usable : (J, C) cells of those that are
+    left_out, in_part : why each other unit is no donor, and what of a donor is not used
+    """
+
+    donors: np.ndarray
+    columns: np.ndarray
+    usable: np.ndarray
+    left_out: dict[Any, str]
+    in_part: dict[Any, str]
+
+
+def _first_treated(panel: Panel, gaps: bool) -> np.ndarray:
+    """Positions of the treated units; where others may be donors until their own treatment, of those treated first alone."""
+    treated = np.flatnonzero(panel.ever_treated)
+    first = panel.first_period[treated]
+    return treated[first == first.min()] if gaps and treated.size else treated
+
+
+def _pool(panel: Panel, unit: int, donors: Sequence[Any] | None, exclude: Collection[Any], gaps: bool) -> Pool:
+    """Who is a donor, and where."""
     asked, barred = {str(d) for d in donors or ()}, {str(e) for e in exclude}
-    time, left_out, pool = panel.dataset["time"].values, {}, []
+    seen, pool = np.flatnonzero(panel.observed[unit]), []
+    left_out: dict[Any, str] = {}
+    in_part: dict[Any, str] = {}
+    columns = np.arange(seen[0], seen[-1] + 1) if gaps else seen
+    untreated = ~np.logical_or.accumulate(panel.treated, 1) if gaps else ~panel.treated
+    usable = (panel.observed & untreated)[:, columns]
     for k, label in enumerate(panel.dataset["unit"].values):
-        missing = seen[~panel.observed[k, seen]]
-        treated = seen[panel.treated[k, seen]]
         if k == unit:
             continue
+        lacks = _lacks(panel, k, columns, usable[k])
+        before = int(usable[k, columns < panel.treated[unit].argmax()].sum())
         if str(label) in barred:
             left_out[label] = "excluded by name"
         elif asked and str(label) not in asked:
             left_out[label] = "not among the donors named"
-        elif treated.size:
-            left_out[label] = f"treated itself from {show(time[treated[0]])} on, when it is needed"
-        elif missing.size:
-            more = f" and {missing.size - 1} more" if missing.size > 1 else ""
-            left_out[label] = f"no outcome in {show(time[missing[0]])}{more}"
+        elif gaps and before < FEWEST_PERIODS:
+            left_out[label] = f"{before} outcomes before the treatment, where a donor needs {FEWEST_PERIODS}"
+        elif lacks and not gaps:
+            left_out[label] = lacks
         else:
             pool.append(k)
-    return seen, np.array(pool, int), left_out
+            in_part |= {label: lacks} if lacks else {}
+    return Pool(np.array(pool, int), columns, usable[pool], left_out, in_part)
 
 
-def _unit_problems(panel: Panel, unit: int, donors: Sequence[Any] | None, exclude: Sequence[Any]) -> list[str]:
+def _lacks(panel: Panel, k: int, columns: np.ndarray, usable: np.ndarray) -> str:
+    """What unit k lacks of the dates in `columns`, empty where nothing."""
+    time = panel.dataset["time"].values
+    treated, missing = columns[panel.treated[k, columns]], columns[~panel.observed[k, columns]]
+    if treated.size:
+        return f"treated itself from {show(time[treated[0]])} on, when it is needed"
+    if not usable.all():
+        more = f" and {missing.size - 1} more" if missing.size > 1 else ""
+        return f"no outcome in {show(time[missing[0]])}{more}"
+    return ""
+
+
+def _unit_problems(panel: Panel, unit: int, donors: Sequence[Any] | None, exclude: Sequence[Any], gaps: bool) -> list[str]:
     """What one treated unit lacks."""
-    seen, pool, left_out = _pool(panel, unit, donors, exclude)
+    seen, pool = np.flatnonzero(panel.observed[unit]), _pool(panel, unit, donors, exclude, gaps)
     onset, label = panel.treated[unit].argmax(), show(panel.dataset["unit"].values[unit])
     before, outcome = seen[seen < onset], panel.dataset["outcome"].values[unit]
     problems = []
@@ -188,8 +242,8 @@ def _unit_problems(panel: Panel, unit: int, donors: Sequence[Any] | None, exclud
         problems.append(f"the outcome of {label} never moves before its treatment: there is nothing that weights could follow")
     if not panel.treated[unit, seen].any():
         problems.append(f"{label} has no outcome while treated")
-    if pool.size < FEWEST_DONORS:
-        reasons = sorted({f"{show(u)}: {why}" for u, why in left_out.items()})
+    if pool.donors.size < FEWEST_DONORS:
+        reasons = sorted({f"{show(u)}: {why}" for u, why in pool.left_out.items()})
         shown = "; ".join(reasons[:5]) + ("; …" if len(reasons) > 5 else "")
-        problems.append(f"{pool.size} donors are left for {label}, and {FEWEST_DONORS} are needed at least ({shown})")
+        problems.append(f"{pool.donors.size} donors are left for {label}, and {FEWEST_DONORS} are needed at least ({shown})")
     return problems

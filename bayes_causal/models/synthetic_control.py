@@ -3,10 +3,12 @@
     y_1t = a + Σ_j w_j y_jt + e_t,   t before the treatment;   e_t = ρ e_{t−1} + v_t, v_t ~ N(0, σ), e_1 stationary
     w ~ Dirichlet(α, …, α),  log α ~ U(log .03, log 3);   a ~ N(0, 10);  σ ~ HalfNormal(1);  ρ ~ U(−1, 1)
 
-Weights lie on the simplex: no donor counts negatively, together they count once. How many donors share them is learned through α
-(a flat Dirichlet spreads them over all). The intercept lets the treated unit lie above or below all donors. All outcomes are on
-the scale of the treated unit's pre-period. From the treatment on the outcome without it is drawn from the predictive
-distribution, the last error before it dying away, so that intervals hold what the weights leave open and the noise.
+Weights lie on the simplex by default: no donor counts negatively, together they count once. How many donors share them is learned
+through α (a flat Dirichlet spreads them over all). The intercept lets the treated unit lie above or below all donors. Other kinds
+of weights, each with its prior, are in `donor_weights`: softmax, horseshoe (of either sign) and factor (common factors in the
+donors' place, a walk of the treated unit's own, donors with gaps). All outcomes are on the scale of the treated unit's
+pre-period. From the treatment on the outcome without it is drawn from the predictive distribution, the last error before it
+dying away, so that intervals hold what the weights leave open and the noise.
 
 Abadie, Diamond & Hainmueller 2010, doi:10.1198/jasa.2009.ap08746; Doudchenko & Imbens 2016, arXiv:1610.07748 on the intercept.
 """
@@ -14,9 +16,9 @@ Abadie, Diamond & Hainmueller 2010, doi:10.1198/jasa.2009.ap08746; Doudchenko & 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import xarray as xr
@@ -24,33 +26,15 @@ import xarray as xr
 from bayes_causal.data.panel import Panel
 from bayes_causal.estimates import Estimand
 from bayes_causal.models import synthetic_predictive
-from bayes_causal.models.base import Assumption
+from bayes_causal.models.base import Assumption, GibbsForm
 from bayes_causal.models.donor_design import DonorDesign, donor_design
+from bayes_causal.models.donor_weights import KINDS, DonorWeights, Priors, Settings
 from bayes_causal.models.series_errors import Autoregressive, Independent, SeriesErrors
 from bayes_causal.models.synthetic_options import refuse_options
 
-if TYPE_CHECKING:
-    from bayes_causal.numerics.simplex import Exchange, ExchangeSums
+__all__ = ["Priors", "SyntheticControl"]
 
 NOISE_SEED = 20_100_101
-FEWEST_MOVES = 2
-
-
-@dataclass(frozen=True)
-class Priors:
-    """Scales of the priors, on outcomes divided by the sd of the treated unit's pre-period.
-
-    Parameters
-    ----------
-    intercept : sd of the normal on the intercept
-    sigma : scale of the half-normal on the innovation sd of the errors
-    concentration_low, concentration_high : ends of the uniform prior on the logarithm of the concentration of the weights
-    """
-
-    intercept: float = 10.0
-    sigma: float = 1.0
-    concentration_low: float = 0.03
-    concentration_high: float = 3.0
 
 
 @dataclass(frozen=True, eq=False, init=False)
@@ -60,9 +44,10 @@ class SyntheticControl:
     Parameters
     ----------
     panel : Panel
-        One unit is treated; units never treated, with an outcome wherever the treated unit has one, are its donors.
-    weights : {"simplex"}
-        softmax, horseshoe and factor are not part of this version.
+        One unit is treated; units never treated, with an outcome wherever the treated unit has one, are its donors. With
+        weights="factor" donors may have gaps and be treated later than it: such cells are left out of the likelihood.
+    weights : {"simplex", "softmax", "horseshoe", "factor"}
+        How donors stand in for the treated unit: see `bayes_causal.models.donor_weights`.
     intercept : bool
         Whether the treated unit may lie above or below its donors.
     errors : {"ar1", "iid"}
@@ -71,7 +56,7 @@ class SyntheticControl:
     donors, exclude : sequences of units
         Only these may be donors; these may not.
     factors : int, optional
-        Not part of this version.
+        Of weights="factor": how many common factors there are. Left out, leave-future-out predictive density chooses.
     priors : Priors
 
     Raises
@@ -86,17 +71,17 @@ class SyntheticControl:
     errors: str
     donors: tuple[Any, ...]
     exclude: tuple[Any, ...]
+    factors: int | None
     priors: Priors
 
     name: ClassVar[str] = "synthetic_control"
     headline: ClassVar[Estimand] = Estimand("att", "realised")
-    prefers_gibbs: ClassVar[str] = "weights move between pairs of donors, whose conditional is known"
 
     def __init__(
         self,
         panel: Panel,
         *,
-        weights: Literal["simplex"] = "simplex",
+        weights: Literal["simplex", "softmax", "horseshoe", "factor"] = "simplex",
         intercept: bool = True,
         errors: Literal["ar1", "iid"] = "ar1",
         predictors: Sequence[str] = (),
@@ -106,26 +91,42 @@ class SyntheticControl:
         priors: Priors | None = None,
     ):
         settled: dict[str, Any] = {"weights": weights, "intercept": intercept, "errors": errors, "priors": priors or Priors()}
-        settled |= {"donors": _listed(donors), "exclude": _listed(exclude)}
-        refuse_options(panel, settled | {"predictors": predictors, "factors": factors})
+        settled |= {"donors": _listed(donors), "exclude": _listed(exclude), "factors": factors}
+        refuse_options(panel, settled | {"predictors": predictors})
         for key, value in ({"panel": panel} | settled).items():
             object.__setattr__(self, key, value)
 
     def variant(self, *, panel: Panel | None = None, **options: Any) -> SyntheticControl:
         """The same model on other data, or with some options changed."""
-        names = ("weights", "intercept", "errors", "exclude", "priors")
+        names = ("weights", "intercept", "errors", "exclude", "factors", "priors")
         kept = {k: getattr(self, k) for k in names} | {"donors": self.donors or None}
         return SyntheticControl(panel or self.panel, **(kept | options))
 
     @cached_property
     def design(self) -> DonorDesign:
         """Arrays on the standardised scale."""
-        return donor_design(self.panel, self.donors, self.exclude)
+        return donor_design(self.panel, self.donors, self.exclude, gaps=KINDS[self.weights].gaps)
 
     @cached_property
     def error_structure(self) -> SeriesErrors:
         """How errors hang together."""
         return Autoregressive() if self.errors == "ar1" else Independent()
+
+    @cached_property
+    def kind(self) -> DonorWeights:
+        """How donors stand in for the treated unit."""
+        kind = KINDS[self.weights](Settings(self.intercept, self.errors == "ar1", self.factors, self.priors))
+        return kind.settled(self.design)
+
+    @property
+    def averages(self) -> bool:
+        """Whether none of the weights is negative and together they are one."""
+        return self.kind.averages
+
+    @property
+    def prefers_gibbs(self) -> str:
+        """Why it is sampled block by block."""
+        return self.kind.why_gibbs
 
     def coords(self) -> dict[str, Any]:
         """Labels of every dim."""
@@ -135,77 +136,52 @@ class SyntheticControl:
 
     def dims(self) -> dict[str, tuple[str, ...]]:
         """Dims of sites and reported quantities."""
-        return {"weight": ("donor",), "counterfactual": ("time",), "y": ("row",)}
+        return self.kind.dims() | {"counterfactual": ("time",), "y": ("row",)}
 
     def numpyro_model(self) -> None:
         """The model in NumPyro."""
-        import jax.numpy as jnp
         from numpyro import sample
-        from numpyro.distributions import Dirichlet, HalfNormal, Normal, Uniform
+        from numpyro.distributions import HalfNormal, Normal
 
         d, p = self.design, self.priors
-        x = jnp.asarray(np.nan_to_num(d.x[: d.span]))
-        concentration = jnp.exp(sample("log_concentration", Uniform(*np.log([p.concentration_low, p.concentration_high]))))
-        mean = x @ sample("weight", Dirichlet(concentration * jnp.ones(d.donors.size)))
-        if self.intercept:
-            mean = mean + sample("intercept", Normal(0.0, p.intercept))
+        without = self.kind.numpyro(d)
+        level = sample("intercept", Normal(0.0, p.intercept)) if self.intercept else 0.0
         sigma = sample("sigma", HalfNormal(p.sigma))
-        self.error_structure.numpyro(mean, sigma, d)
+        self.error_structure.numpyro(without(sigma) + level, sigma, d)
 
     def pymc_model(self) -> Any:
         """The model in PyMC."""
         import pymc as pm
-        import pytensor.tensor as pt
 
-        d, p = self.design, Priors(**{f.name: np.float64(getattr(self.priors, f.name)) for f in fields(self.priors)})
-        x = np.nan_to_num(d.x[: d.span])
+        d, p = self.design, self.priors.as_float64()
         with pm.Model(coords=self.coords()) as model:
-            concentration = pt.exp(pm.Uniform("log_concentration", *np.log([p.concentration_low, p.concentration_high])))
-            mean = pt.dot(x, pm.Dirichlet("weight", concentration * np.ones(d.donors.size), dims="donor"))
-            if self.intercept:
-                mean = mean + pm.Normal("intercept", np.float64(0.0), p.intercept)
+            without = self.kind.pymc(d)
+            level = pm.Normal("intercept", np.float64(0.0), p.intercept) if self.intercept else np.float64(0.0)
             sigma = pm.HalfNormal("sigma", p.sigma)
-            self.error_structure.pymc(mean, sigma, d)
+            self.error_structure.pymc(without(sigma) + level, sigma, d)
         return model
 
-    def gibbs(self, outcome: np.ndarray | None = None) -> Exchange:
-        """Weights by exchanges between pairs of donors, then their concentration, σ and ρ; the intercept integrated out."""
+    def gibbs(self, outcome: np.ndarray | None = None) -> GibbsForm:
+        """The blocks of the weights, σ and ρ."""
         return self.form(self.sums(self.design, outcome))
 
-    def form(self, sums: ExchangeSums) -> Exchange:
-        """The blocks, for the sums of one problem or of many with the same donors."""
-        from bayes_causal.numerics.simplex import ROUNDS, Exchange
+    def form(self, sums: Any) -> GibbsForm:
+        """The blocks, for the sums of one problem or of many with as many donors."""
+        return self.kind.form(sums)
 
-        donors = int(np.shape(sums.first)[-1]) - 2
-        return Exchange(self.errors == "ar1", self.intercept, max(FEWEST_MOVES, -(-3 * donors // ROUNDS)), sums)
-
-    def sums(self, d: DonorDesign, outcome: np.ndarray | None = None, gaps: Sequence[int] | None = None) -> ExchangeSums:
+    def sums(self, d: DonorDesign, outcome: np.ndarray | None = None, gaps: Sequence[int] | None = None) -> Any:
         """What the fitted rows of a design say, for another standardised (N,) outcome and a wider set of gaps if given."""
-        from bayes_causal.numerics.simplex import exchange_sums
-
-        rows, p = d.fitted_rows, self.priors
-        return exchange_sums(
-            d.x[rows],
-            d.y[rows] if outcome is None else outcome,
-            d.gap,
-            gaps=tuple(gaps or np.unique(d.gap[1:]).tolist()),
-            intercept_sd=p.intercept if self.intercept else 0.0,
-            sigma_scale=p.sigma,
-            log_range=(float(np.log(p.concentration_low)), float(np.log(p.concentration_high))),
-        )
+        return self.kind.sums(d, outcome, gaps)
 
     def natural(self, sites: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Reported quantities in units of the outcome: weights add to one, so that the intercept is the scaled one."""
-        d, s = self.design, self.design.scale
-        rng = np.random.default_rng(NOISE_SEED)
-        named = {"weight": sites["weight"], "concentration": np.exp(sites["log_concentration"]), "sigma": s * sites["sigma"]}
-        named |= {"intercept": s * sites["intercept"]} if self.intercept else {}
-        named |= self.error_structure.named(sites)
-        return named | {"counterfactual": synthetic_predictive.counterfactual(d, self.error_structure, sites, rng)}
+        """Reported quantities in units of the outcome."""
+        d, rng = self.design, np.random.default_rng(NOISE_SEED)
+        named = self.kind.named(d, sites) | {"sigma": d.scale * sites["sigma"]} | self.error_structure.named(sites)
+        return named | {"counterfactual": synthetic_predictive.counterfactual(self, d, sites, rng)}
 
     def top_level(self) -> tuple[str, ...]:
         """Sites with top-level priors: what a prior sensitivity analysis scales."""
-        return ("log_concentration", *(["intercept"] if self.intercept else []), "sigma", *self.error_structure.names)
+        return (*self.kind.names, *(["intercept"] if self.intercept else []), "sigma", *self.error_structure.names)
 
     def effect(self, posterior: xr.Dataset, estimand: Estimand) -> xr.DataArray:
         """Draws of an estimand, on the outcome that happened.
@@ -222,16 +198,20 @@ class SyntheticControl:
 
     def average(self, d: DonorDesign, sites: Mapping[str, np.ndarray], seed: int = NOISE_SEED) -> np.ndarray:
         """(...,) draws of the average effect on the unit of a design, from sites of its own posterior."""
-        return synthetic_predictive.average(d, self.error_structure, sites, np.random.default_rng(seed))
+        return synthetic_predictive.average(self, d, sites, np.random.default_rng(seed))
 
     def expected(self, d: DonorDesign, sites: Mapping[str, np.ndarray]) -> np.ndarray:
         """(..., O) the weighted donors at every date with an outcome, without error, natural units."""
-        return d.center + d.scale * synthetic_predictive.expected(d, sites)[..., d.seen]
+        return d.center + d.scale * synthetic_predictive.expected(self, d, sites)[..., d.seen]
+
+    def followed(self, posterior: xr.Dataset) -> np.ndarray:
+        """(S, O) the same on the model's own design, from a posterior in natural units."""
+        return self.kind.followed(self.design, posterior)
 
     def simulate(self, sites: Mapping[str, np.ndarray], rng: np.random.Generator) -> np.ndarray:
         """(S, N) outcomes of the fitted rows in natural units: the donors as they were, errors drawn anew."""
         d = self.design
-        mean = synthetic_predictive.expected(d, sites)[:, d.fitted_rows]
+        mean = synthetic_predictive.expected(self, d, sites)[:, d.fitted_rows]
         return d.center + d.scale * (mean + self.error_structure.anew(sites, d, rng))
 
     def observed(self) -> xr.DataArray:
@@ -246,7 +226,7 @@ class SyntheticControl:
 
     def log_likelihood(self, sites: Mapping[str, np.ndarray]) -> xr.DataArray:
         """(sample, row) log density of each fitted outcome given those before it, standardised scale."""
-        value = synthetic_predictive.log_likelihood(self.design, self.error_structure, sites)
+        value = synthetic_predictive.log_likelihood(self, sites)
         return xr.DataArray(value, dims=("sample", "row"), name="y")
 
     @property
@@ -277,9 +257,10 @@ class SyntheticControl:
             },
             {k: coords[k] for k in ("time", "donor")},
         )
-        left_out = {str(u): why for u, why in d.left_out.items()}
-        told = {"left_out": ("unit_left_out", list(left_out.values()))} if left_out else {}
-        facts = facts.assign(told).assign_coords({"unit_left_out": list(left_out)} if left_out else {})
+        for name, why in (("left_out", d.left_out), ("in_part", d.in_part)):
+            if why:
+                labels = {f"unit_{name}": [str(u) for u in why]}
+                facts = facts.assign({name: (f"unit_{name}", list(why.values()))}).assign_coords(labels)
         return facts.assign_coords(treated_unit=str(self.panel.dataset["unit"].values[d.unit]))
 
 

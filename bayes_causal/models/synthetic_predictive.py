@@ -14,7 +14,6 @@ import xarray as xr
 from bayes_causal.errors import EstimandError, closest
 from bayes_causal.estimates import Estimand
 from bayes_causal.models.donor_design import DonorDesign
-from bayes_causal.models.series_errors import SeriesErrors
 from bayes_causal.numerics import ar1
 
 if TYPE_CHECKING:
@@ -24,19 +23,19 @@ Sites = Mapping[str, np.ndarray]
 KNOWN = ("att", "cumulative", "relative")
 
 
-def expected(d: DonorDesign, sites: Sites) -> np.ndarray:
+def expected(model: SyntheticControl, d: DonorDesign, sites: Sites) -> np.ndarray:
     """(..., T) the outcome without treatment and error, standardised; NaN in rows without an outcome."""
-    total = sites["weight"] @ d.x.T
+    total = model.kind.expected(d, sites)
     return np.asarray(total + sites["intercept"][..., None] if "intercept" in sites else total)
 
 
-def counterfactual(d: DonorDesign, errors: SeriesErrors, sites: Sites, rng: np.random.Generator) -> np.ndarray:
+def counterfactual(model: SyntheticControl, d: DonorDesign, sites: Sites, rng: np.random.Generator) -> np.ndarray:
     """(..., O) the outcome without treatment in rows with an outcome, natural units, error and all.
 
     From the treatment on errors continue that of the last row fitted; before it each row is seen from the one before.
     """
-    mean = expected(d, sites)
-    outcome = mean + errors.ahead(mean, sites, d, rng)
+    mean = expected(model, d, sites)
+    outcome = mean + model.error_structure.ahead(mean, sites, d, rng)
     outcome[..., d.fitted_rows] = _one_ahead(d, sites, mean[..., d.fitted_rows], rng)
     return d.center + d.scale * outcome[..., d.seen]
 
@@ -51,16 +50,16 @@ def _one_ahead(d: DonorDesign, sites: Sites, mean: np.ndarray, rng: np.random.Ge
     return np.asarray(flat + ar1.carry(rho, d.gap) * left + noise).reshape(*lead, -1)
 
 
-def average(d: DonorDesign, errors: SeriesErrors, sites: Sites, rng: np.random.Generator) -> np.ndarray:
+def average(model: SyntheticControl, d: DonorDesign, sites: Sites, rng: np.random.Generator) -> np.ndarray:
     """(...,) draws of the average effect over treated rows, natural units."""
-    gap = d.center + d.scale * d.y[d.seen] - counterfactual(d, errors, sites, rng)
+    gap = d.center + d.scale * d.y[d.seen] - counterfactual(model, d, sites, rng)
     return np.asarray(gap[..., d.treated[d.seen]].mean(-1))
 
 
-def log_likelihood(d: DonorDesign, errors: SeriesErrors, sites: Sites) -> np.ndarray:
+def log_likelihood(model: SyntheticControl, sites: Sites) -> np.ndarray:
     """(S, N) log density of each fitted outcome given those before it, standardised scale."""
-    rows = d.fitted_rows
-    return errors.log_likelihood(d.y[rows] - expected(d, sites)[:, rows], sites, d)
+    d, rows = model.design, model.design.fitted_rows
+    return model.error_structure.log_likelihood(d.y[rows] - expected(model, d, sites)[:, rows], sites, d)
 
 
 def effect(model: SyntheticControl, posterior: xr.Dataset, estimand: Estimand) -> xr.DataArray:

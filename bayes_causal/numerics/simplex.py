@@ -149,9 +149,9 @@ class Exchange:
         state = dict(state) | self._weights(sums, state, u[0].reshape(ROUNDS, -1))
         state["log_alpha"] = draw_concentration(sums, state["log_alpha"], state["log_w"], u[1])
         forms = residual_forms(sums, jnp.exp(state["log_w"]))
-        state["log_sigma"] = self._draw_sigma(sums, state, forms, u[2])
+        state["log_sigma"] = self.draw_sigma(sums, state, forms, u[2])
         if self.ar:
-            state["rho"] = self._draw_rho(sums, state, forms, u[3])
+            state["rho"] = self.draw_rho(sums, state, forms, u[3])
         return state | {"lp": self._lp(sums, state, forms)}
 
     def sites(self, sums: ExchangeSums, state: Mapping[str, Array], key: Array) -> dict[str, Array]:
@@ -181,7 +181,7 @@ class Exchange:
 
     def _weights(self, sums: ExchangeSums, state: Mapping[str, Array], uniform: Array) -> dict[str, Array]:
         """Weights and log α: rounds of exchanges, and after each a move of α with all weights."""
-        m, donors = self._precision(sums, state), sums.first.shape[-1] - 2
+        m, donors = self.precision(sums, state), sums.first.shape[-1] - 2
         gram, along, upto = m[:donors, :donors], m[:donors, donors], jnp.triu(jnp.ones((donors, donors)))
 
         def a_round(carry: tuple[Array, Array], u: Array) -> tuple[tuple[Array, Array], Array]:
@@ -202,13 +202,13 @@ class Exchange:
         (log_w, x), accepted = jax.lax.scan(a_round, (state["log_w"], state["log_alpha"]), uniform)
         return {"log_w": log_w, "log_alpha": x, "acceptance_rate": accepted.mean()}
 
-    def _precision(self, sums: ExchangeSums, state: Mapping[str, Array]) -> Array:
+    def precision(self, sums: ExchangeSums, state: Mapping[str, Array]) -> Array:
         """(J + 1, J + 1) products of donors and outcome at the current σ and ρ, the intercept integrated out."""
         m, sigma2 = combined(sums, state["rho"]), jnp.exp(2 * state["log_sigma"])
         g = sums.intercept_sd**2 / (sigma2 + sums.intercept_sd**2 * m[-1, -1])
         return (m[:-1, :-1] - g * jnp.outer(m[:-1, -1], m[:-1, -1])) / sigma2
 
-    def _draw_sigma(self, sums: ExchangeSums, state: Mapping[str, Array], forms: Array, u: Array) -> Array:
+    def draw_sigma(self, sums: ExchangeSums, state: Mapping[str, Array], forms: Array, u: Array) -> Array:
         """Log σ given the rest."""
         n, (ee, e1, q) = 1 + sums.counts.sum(), combine(sums, forms, state["rho"])
         middle = 0.5 * jnp.log(jnp.maximum(ee - e1**2 / q, TINY) / jnp.maximum(n - 1, 1.0))
@@ -219,7 +219,7 @@ class Exchange:
 
         return draw_on_line(density, state["log_sigma"], middle, 1.2 / jnp.sqrt(2 * n), u)
 
-    def _draw_rho(self, sums: ExchangeSums, state: Mapping[str, Array], forms: Array, u: Array) -> Array:
+    def draw_rho(self, sums: ExchangeSums, state: Mapping[str, Array], forms: Array, u: Array) -> Array:
         """ρ given the rest, as its Fisher transform."""
         n, sigma = 1 + sums.counts.sum(), jnp.exp(state["log_sigma"])
         own, cross, before = (forms[1 + k :: 3].sum(0) for k in range(3))

@@ -109,13 +109,15 @@ def test_the_average_effect_has_its_predictive_distribution(gaps: Panel, rng: np
     sites = {k: np.full(20_000, v) for k, v in site.items()} | {"weight": np.tile(w, (20_000, 1))}
     posterior = dataset(model, {k: v[None] for k, v in model.natural(sites).items()}, ("chain", "draw"))
     draws = model.effect(posterior, Estimand("att", "realised")).values.ravel()
-    mean, sd = moments(model, site, w)
-    assert stats.kstest(draws, stats.norm(mean, sd).cdf).pvalue > 1e-4
-    assert stats.kstest(model.average(model.design, sites, 3), stats.norm(mean, sd).cdf).pvalue > 1e-4
+    middle, sd = moments(model, site, w)
+    assert stats.kstest(draws, stats.norm(middle, sd).cdf).pvalue > 1e-4
+    assert stats.kstest(model.average(model.design, sites, 3), stats.norm(middle, sd).cdf).pvalue > 1e-4
     d = model.design
-    forgetful = d.center + d.scale * (synthetic_predictive.expected(d, sites) + 0.5 * rng.standard_normal((20_000, d.rows)))
+    forgetful = d.center + d.scale * (
+        synthetic_predictive.expected(model, d, sites) + 0.5 * rng.standard_normal((20_000, d.rows))
+    )
     wrong = (d.center + d.scale * d.y - forgetful)[:, d.treated].mean(1)
-    assert stats.kstest(wrong, stats.norm(mean, sd).cdf).pvalue < 1e-4
+    assert stats.kstest(wrong, stats.norm(middle, sd).cdf).pvalue < 1e-4
 
 
 def test_before_the_treatment_each_date_is_seen_from_the_one_before(gaps: Panel, rng: np.random.Generator) -> None:
@@ -161,10 +163,11 @@ def test_donors_are_units_never_treated_with_every_outcome_needed(rng: np.random
 
 REFUSED: dict[str, tuple[dict[str, Any], Callable[[pd.DataFrame], pd.DataFrame], list[str]]] = {
     "options": (
-        {"weights": "softmax", "errors": "ar2", "donors": ["b", "zz", "a"], "exclude": ["b"], "predictors": ["x"], "factors": 2},
+        {"weights": "mean", "errors": "ar2", "donors": ["b", "zz", "a"], "exclude": ["b"], "predictors": ["x"]},
         lambda f: f,
-        ["softmax", "ar2", "'zz'", "'a', which is treated itself", "b stand in donors and in exclude", "predictors", "factors"],
+        ["mean", "ar2", "'zz'", "'a', which is treated itself", "b stand in donors and in exclude", "predictors"],
     ),
+    "no use of factors": ({"factors": 2, "donors": ["zz"]}, lambda f: f, ["'zz'", "factors belong to weights='factor'"]),
     "two treated": ({}, lambda f: f.assign(d=((f.unit < "c") & (f.t > 11)).astype(int)), ["2 units are treated"]),
     "short": ({}, lambda f: drop(f, *(("a", k) for k in range(10))), ["2 outcomes before its treatment"]),
     "constant": ({}, lambda f: f.assign(y=f.y.where(f.unit > "a", 3.0)), ["never moves"]),

@@ -35,7 +35,10 @@ def draw(content: RunContent) -> Figure | None:
     y = np.arange(len(names))[::-1].astype(float)
     low, mean, high = weights
     _rows(panels[0], names, y, low, mean, high, style.BLUE)
-    panels[0].set_xlim(left=0)
+    if low.min() >= 0:
+        panels[0].set_xlim(left=0)
+    else:
+        style.zero(panels[0], vertical=True)
     style.title(panels[0], f"Weight, with its {level(content.verdict['level'])} interval")
     if without:
         _effects(panels[1], content, names, without, y)
@@ -57,7 +60,7 @@ def _weights(content: RunContent) -> tuple[list[str], tuple[np.ndarray, np.ndarr
     if "weight" not in posterior or "donor" not in posterior["weight"].dims:
         return [], (np.empty(0),) * 3
     draws, tail = flat(posterior["weight"]), (1 - float(content.verdict["level"])) / 2
-    order = np.argsort(-draws.mean(0))[:MOST]
+    order = np.argsort(-np.abs(draws.mean(0)))[:MOST]
     low, high = np.quantile(draws[:, order], [tail, 1 - tail], axis=0)
     return [str(posterior["donor"].values[k]) for k in order], (low, draws[:, order].mean(0), high)
 
