@@ -4,9 +4,9 @@
     y_t  = a + λ'f_t + m_t + e_t,   e ~ AR(1) with innovation sd σ and correlation ρ,   m_t = m_t−1 + N(0, qσ),   m_0 = 0
 
 Cells that are not seen are in no sum. Given factors, σ, ρ and q the errors, the walk m, a and λ are one normal: with C the
-covariance of errors and walk at σ = 1, all that σ needs is in the eigenvalues of the products of [1, f] whitened by C, so that σ
-is drawn on its line and (ρ, q) move with a, λ and m integrated out. ρ and q are probits of their priors, so that a step that
-leaves the standard normal as it is (Cotter et al. 2013, doi:10.1214/13-STS421) is accepted by the likelihood alone. Factors are
+covariance of errors and walk at σ = 1, all that σ needs is in the eigenvalues of the products of [1, f] whitened by C, so that
+(ρ, q) move with σ on its line and a, λ and m integrated out. ρ and q are probits of their priors, so that a step that leaves
+the standard normal as it is (Cotter et al. 2013, doi:10.1214/13-STS421) is accepted by the likelihood alone. Factors are
 drawn date by date from the donors and then, all dates together, conditioned on the treated unit with a and m integrated out: a
 draw from the joint law plus the gain times what it is off (Matheron's rule).
 
@@ -26,10 +26,12 @@ from jax import Array
 from jax.scipy.linalg import cho_solve, solve_triangular
 from jax.scipy.special import erf, ndtr, ndtri
 
+from bayes_causal.numerics.line_proposals import Density, propose, weight
 from bayes_causal.numerics.simplex import draw_on_line
 
 LOG_2PI = 1.8378770664093453
-STEPS = (0.2, 0.5, 1.0, 0.3)  # of the moves of ρ and q in a sweep, 1 a draw from the prior
+WITHOUT = (0.3, 0.6, 0.15)  # of those with factors integrated out
+STEPS = (0.5, 0.8, 1.0, 0.8)  # of the moves of ρ and q in a sweep, 1 a draw from the prior
 NEAR_ONE = 1 - 1e-9
 TINY = 1e-300
 
@@ -74,6 +76,26 @@ class Treated(NamedTuple):
     value: Array
     vector: Array
     along: Array
+
+
+class FromDonors(NamedTuple):
+    """What donors say of factors, given loadings and scales.
+
+    Parameters
+    ----------
+    root : (T, R, R) Cholesky factors of the precisions
+    mean : (T, R)
+    gain : (T, R) covariance times the treated unit's loading
+    variance : (T,) of factors times that loading
+    """
+
+    root: Array
+    mean: Array
+    gain: Array
+    variance: Array
+
+
+Scales = tuple[Array, Array, Treated, Array]
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,11 +154,13 @@ class Factors:
 
     def sweep(self, sums: FactorSums, state: State, key: Array, adapting: Array) -> dict[str, Array]:
         """The treated unit's scales and loadings given the factors, factors given loadings, donors given factors."""
-        keys, state = jax.random.split(key, 5), dict(state)
+        keys, state = jax.random.split(key, 6), dict(state)
         z, log_sigma, told, moved = self._scales(sums, state, keys[0])
         state |= {"z": z, "log_sigma": log_sigma, "acceptance_rate": moved}
         state["loading"] = draw_loading(sums, told, jnp.exp(log_sigma), keys[1])
-        state["factor"] = draw_factors(sums, state, told.root, keys[2])
+        from_donors = donors_say(sums, state)
+        state["z"], state["log_sigma"] = self._without_factors(sums, state, from_donors, keys[5])
+        state["factor"] = draw_factors(sums, state, from_donors, *self.persistence(sums, state["z"]), keys[2])
         state["donor"] = draw_donors(sums, state["factor"], state["log_donor_sigma"], keys[3])
         state["log_donor_sigma"] = draw_donor_sigma(sums, state, keys[4])
         return state | {"lp": self.density(sums, state)}
@@ -189,22 +213,41 @@ class Factors:
 
     def _scales(self, sums: FactorSums, state: State, key: Array) -> tuple[Array, Array, Treated, Array]:
         """Probits of ρ and q, log σ, what the treated unit says at them, and the share of moves accepted."""
-        start = treated(sums, state["factor"], *self.persistence(sums, state["z"]))
+        told = treated(sums, state["factor"], *self.persistence(sums, state["z"]))
+        now = state["z"], state["log_sigma"], told, weight(*sigma_line(sums, told), state["log_sigma"])
 
-        def move(carry: tuple[Array, Array, Treated], each: tuple[Array, Array]) -> tuple[tuple[Array, Array, Treated], Array]:
-            (z, log_sigma, told), (step, k) = carry, each
-            keys = jax.random.split(k, 3)
-            new = jnp.sqrt(1 - step**2) * z + step * jax.random.normal(keys[0], (2,), float)
-            then = treated(sums, state["factor"], *self.persistence(sums, new))
-            change = log_treated(sums, then, log_sigma) - log_treated(sums, told, log_sigma)
-            moves = jnp.log(jax.random.uniform(keys[1], (), float, TINY)) < change
-            z, told = jax.tree.map(lambda a, b: jnp.where(moves, a, b), (new, then), (z, told))
-            log_sigma = draw_sigma(sums, told, log_sigma, jax.random.uniform(keys[2], (2,), float, TINY))
-            return (z, log_sigma, told), moves.astype(float)
+        def move(now: Scales, each: tuple[Array, Array]) -> tuple[Scales, Array]:
+            step, keys = each[0], jax.random.split(each[1])
+            z = jnp.sqrt(1 - step**2) * now[0] + step * jax.random.normal(keys[0], (2,), float)
+            told, u = treated(sums, state["factor"], *self.persistence(sums, z)), jax.random.uniform(keys[1], (2,), float, TINY)
+            log_sigma, heavy = propose(*sigma_line(sums, told), u[0])
+            moves = jnp.log(u[1]) < heavy - now[3]
+            return jax.tree.map(lambda a, b: jnp.where(moves, a, b), (z, log_sigma, told, heavy), now), moves.astype(float)
 
-        each = jnp.array(STEPS), jax.random.split(key, len(STEPS))
-        (z, log_sigma, told), moved = jax.lax.scan(move, (state["z"], state["log_sigma"], start), each)
+        (z, log_sigma, told, _), moved = jax.lax.scan(move, now, (jnp.array(STEPS), jax.random.split(key, len(STEPS))))
         return z, log_sigma, told, moved.mean()
+
+    def _without_factors(self, sums: FactorSums, state: State, donors: FromDonors, key: Array) -> tuple[Array, Array]:
+        """Probits of ρ and q, and log σ, given loadings, with factors integrated out as level and walk are."""
+        left = sums.fitted * (sums.y - donors.mean @ state["loading"])
+
+        def log_density(z: Array, x: Array) -> Array:
+            total = with_level(sums, jnp.exp(2 * x) * covariance(sums, *self.persistence(sums, z)))
+            root = jnp.linalg.cholesky(total + jnp.diag(sums.fitted * donors.variance))
+            fit = 0.5 * (solve_triangular(root, left, lower=True) ** 2).sum() + jnp.log(jnp.diagonal(root)).sum()
+            # Rows not fitted hold σ² on the diagonal, which says nothing.
+            return (1 - sums.fitted).sum() * x - fit - 0.5 * jnp.exp(2 * x) / sums.sigma_scale**2 + x
+
+        def move(now: tuple[Array, Array, Array], each: tuple[Array, Array]) -> tuple[tuple[Array, Array, Array], None]:
+            step, keys = each[0], jax.random.split(each[1], 3)
+            z = jnp.sqrt(1 - step**2) * now[0] + step * jax.random.normal(keys[0], (2,), float)
+            x = now[1] + step * jax.random.normal(keys[1], (), float)
+            new = z, x, log_density(z, x)
+            moves = jnp.log(jax.random.uniform(keys[2], (), float, TINY)) < new[2] - now[2]
+            return jax.tree.map(lambda a, b: jnp.where(moves, a, b), new, now), None
+
+        now = state["z"], state["log_sigma"], log_density(state["z"], state["log_sigma"])
+        return jax.lax.scan(move, now, (jnp.array(WITHOUT), jax.random.split(key, len(WITHOUT))))[0][:2]
 
 
 def covariance(sums: FactorSums, rho: Array, ratio: Array) -> Array:
@@ -247,8 +290,8 @@ def log_treated(sums: FactorSums, told: Treated, log_sigma: Array) -> Array:
     return -0.5 * (n * (LOG_2PI + 2 * log_sigma) + told.log_det + jnp.log1p(told.value / variance).sum() + fit)
 
 
-def draw_sigma(sums: FactorSums, told: Treated, log_sigma: Array, u: Array) -> Array:
-    """Log σ given factors, ρ and q."""
+def sigma_line(sums: FactorSums, told: Treated) -> tuple[Density, Array, Array]:
+    """Density of log σ given factors, ρ and q, its middle and its scale, about."""
     n = sums.fitted.sum()
     left = told.yy - (told.along**2 / (told.value + 1e-6 * told.yy)).sum()
     middle = 0.5 * jnp.log(jnp.maximum(left, 1e-6 * told.yy) / jnp.maximum(n - 2, 1.0))
@@ -256,7 +299,7 @@ def draw_sigma(sums: FactorSums, told: Treated, log_sigma: Array, u: Array) -> A
     def density(x: Array) -> Array:
         return log_treated(sums, told, x) - 0.5 * jnp.exp(2 * x) / sums.sigma_scale**2 + x
 
-    return draw_on_line(density, log_sigma, middle, 1.5 / jnp.sqrt(2 * n), u)
+    return density, middle, 1.5 / jnp.sqrt(2 * n)
 
 
 def draw_loading(sums: FactorSums, told: Treated, sigma: Array, key: Array) -> Array:
@@ -266,31 +309,29 @@ def draw_loading(sums: FactorSums, told: Treated, sigma: Array, key: Array) -> A
     return sums.loading_sd * (told.vector @ unit)[1:]
 
 
-def draw_factors(sums: FactorSums, state: State, root: Array, key: Array) -> Array:
-    """(T, R) factors given loadings and scales: each date from its donors, then all given the treated unit.
-
-    Parameters
-    ----------
-    root : (T, T) Cholesky factor of the covariance of errors and walk at σ = 1
-    """
-    keys, loading, r = jax.random.split(key, 3), state["loading"], state["loading"].shape[0]
-    slopes, sigma = state["donor"][:, 1:], jnp.exp(state["log_sigma"])
+def donors_say(sums: FactorSums, state: State) -> FromDonors:
+    """What donors say of factors, date by date."""
+    slopes, loading, r = state["donor"][:, 1:], state["loading"], state["loading"].shape[0]
     weighed = sums.seen * jnp.exp(-2 * state["log_donor_sigma"])
-    precision = jnp.eye(r) + jnp.einsum("tj,jk,jl->tkl", weighed, slopes, slopes)
+    root = jnp.linalg.cholesky(jnp.eye(r) + jnp.einsum("tj,jk,jl->tkl", weighed, slopes, slopes))
     along = jnp.einsum("tj,jk->tk", weighed * (sums.x - state["donor"][:, 0]), slopes)
-    chol = jnp.linalg.cholesky(precision)
-    normal = jax.random.normal(keys[0], along.shape, float)
-    both = jnp.stack([along, jnp.broadcast_to(loading, along.shape)], -1)
-    half = solve_triangular(chol, both, lower=True)
-    full = solve_triangular(chol, half.at[..., 0].add(normal), lower=True, trans=1)
-    factor, gain, variance = full[..., 0], full[..., 1], (half[..., 1] ** 2).sum(-1)
+    half = solve_triangular(root, jnp.stack([along, jnp.broadcast_to(loading, along.shape)], -1), lower=True)
+    full = solve_triangular(root, half, lower=True, trans=1)
+    return FromDonors(root, full[..., 0], full[..., 1], (half[..., 1] ** 2).sum(-1))
 
-    noise = sigma * root @ jax.random.normal(keys[1], sums.y.shape, float)
+
+def draw_factors(sums: FactorSums, state: State, donors: FromDonors, rho: Array, ratio: Array, key: Array) -> Array:
+    """(T, R) factors given loadings and scales: each date from its donors, then all given the treated unit."""
+    keys, loading, sigma = jax.random.split(key, 3), state["loading"], jnp.exp(state["log_sigma"])
+    normal = jax.random.normal(keys[0], (*donors.mean.shape, 1), float)
+    factor = donors.mean + solve_triangular(donors.root, normal, lower=True, trans=1)[..., 0]
+    own = covariance(sums, rho, ratio)
+    noise = sigma * jnp.linalg.cholesky(own) @ jax.random.normal(keys[1], sums.y.shape, float)
     noise += sums.intercept_sd * jax.random.normal(keys[2], (), float)
     left = sums.fitted * (sums.y - factor @ loading - noise)
-    total = with_level(sums, sigma**2 * (root @ root.T)) + jnp.diag(sums.fitted * variance)
+    total = with_level(sums, sigma**2 * own) + jnp.diag(sums.fitted * donors.variance)
     back = sums.fitted * cho_solve((jnp.linalg.cholesky(total), True), left)
-    return factor + gain * back[:, None]
+    return factor + donors.gain * back[:, None]
 
 
 def draw_donors(sums: FactorSums, factor: Array, log_sigma: Array, key: Array) -> Array:

@@ -48,11 +48,11 @@ def posterior(model: bc.SyntheticControl, engine: Any, seed: int) -> xr.Dataset:
 @pytest.mark.slow
 @pytest.mark.parametrize("weights", NEW)
 def test_blocks_agree_with_nuts_on_the_twin(weights: Any, rng: np.random.Generator, disagreements: Callable[..., Any]) -> None:
-    """Three donors, a date missing, factors with gaps: means and sds within four Monte Carlo errors.
+    """Three donors, five of a factor and with gaps, a date missing: means and sds within four Monte Carlo errors.
 
     The intercept's tails take far more draws to agree: at ρ near 1 no data fix it.
     """
-    whole = panel(rng, [0.6, 0.4, 0.0], periods=16, post=3)
+    whole = panel(rng, [0.6, 0.4, 0.0] + [0.0, 0.0] * (weights == "factor"), periods=16, post=3)
     cells = np.zeros(whole.observed.shape, bool)
     cells[0, 5] = True
     cells[2, [3, 14]] = weights == "factor"
