@@ -65,7 +65,7 @@ def test_twins_have_one_density(weights: str, rng: np.random.Generator, seed: in
         x = dict(zip(sites, values, strict=True))
         with jax.enable_x64(True):
             ours = float(log_density(model.numpyro_model, (), {}, x)[0])
-        assert ours == pytest.approx(float(logp(x)) - rounded, abs=1e-9)
+        assert ours == pytest.approx(float(logp(x)) - rounded, rel=1e-14, abs=1e-9)
 
 
 @pytest.mark.parametrize("weights", KINDS)
