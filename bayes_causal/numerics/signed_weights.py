@@ -3,11 +3,11 @@
     y = a + Xw + e,   w_j ~ N(0, σ τ λ_j/√n),   λ_j ~ C⁺(0, 1),   τ ~ C⁺(0, s_τ);   a and e as in `simplex`
 
 With D = diag(τλ_j)²/n, the Cholesky factor of I + D^½ X'RX D^½ leaves products of y and 1 from which w is integrated out, and
-then a is as in `simplex`: given λ all that σ needs are three numbers, and (τ, ρ) move with w and a integrated out. Both are
-probits of their priors, so that a step that leaves the standard normal as it is (Cotter et al. 2013, doi:10.1214/13-STS421) is
-accepted by the likelihood alone. Given w, λ_j² and ν_j are inverse gammas given each other (Makalic & Schmidt 2016,
-doi:10.1109/LSP.2015.2503725); that scales move without w is of Johndrow, Orenstein & Bhattacharya 2020,
-jmlr.org/papers/v21/19-536.html.
+then a is as in `simplex`: all that σ needs are three numbers. So τ and ρ, all λ, or the λ of two donors changed for each other,
+move with σ on its line and with w and a integrated out (Johndrow, Orenstein & Bhattacharya 2020,
+jmlr.org/papers/v21/19-536.html, on why scales should move without w), by steps of probits that leave their priors as they are
+(Cotter et al. 2013, doi:10.1214/13-STS421), accepted by the likelihood alone. Given w, λ_j² and ν_j are inverse gammas given
+each other (Makalic & Schmidt 2016, doi:10.1109/LSP.2015.2503725).
 """
 
 from __future__ import annotations
@@ -20,15 +20,20 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.scipy.linalg import solve_triangular
-from jax.scipy.special import erf, ndtr
+from jax.scipy.special import erf, ndtr, ndtri
 
-from bayes_causal.numerics.simplex import LOG_2PI, ExchangeSums, combine, combined, draw_on_line, gaussian, residual_forms
+from bayes_causal.numerics.line_proposals import Density, propose, weight
+from bayes_causal.numerics.simplex import LOG_2PI, ExchangeSums, combine, combined, gaussian, residual_forms
 
-STEPS = (0.2, 0.5, 1.0, 0.3)  # of the moves of τ and ρ in a sweep, 1 a draw from the prior
+# Moves in a pass: 0 of τ and ρ, 1 of all λ, 2 of two λ for each other, 3 of one λ; and their steps, 1 a draw from the prior
+KINDS = (0, 1, 2, 3) * 4
+STEPS = (0.3, 0.05, 0.0, 1.0, 0.6, 0.1, 0.0, 1.0, 0.9, 0.2, 0.0, 1.0, 0.4, 0.35, 0.0, 0.5)
+PASSES = 3  # a sweep
 NEAR_ONE = 1 - 1e-9
 TINY = 1e-300
 
 State = Mapping[str, Array]
+Moving = tuple[Array, Array, Array, Array]
 
 
 class HorseshoeSums(NamedTuple):
@@ -99,29 +104,33 @@ class SignedWeights:
         return state | {"lp": self.density(sums, state)}
 
     def sweep(self, sums: HorseshoeSums, state: State, key: Array, adapting: Array) -> dict[str, Array]:
-        """τ, ρ and σ without the weights, then weights, then λ."""
-        keys, state = jax.random.split(key, 3), dict(state)
-        start = self._left(sums, state["local"], state["z"])
+        """Scales and σ without the weights, then weights, then λ, several times."""
+        state = jax.lax.fori_loop(0, PASSES, lambda k, s: self._pass(sums, s, jax.random.fold_in(key, k)), dict(state))
+        return {**state, "lp": self.density(sums, state)}
 
-        def move(carry: tuple[Array, Array, Left], each: tuple[Array, Array]) -> tuple[tuple[Array, Array, Left], Array]:
-            (z, log_sigma, left), (step, k) = carry, each
-            own = jax.random.split(k, 3)
-            new = jnp.sqrt(1 - step**2) * z + step * jax.random.normal(own[0], (2,), float)
-            then = self._left(sums, state["local"], new)
-            change = log_marginal(sums, then, log_sigma) - log_marginal(sums, left, log_sigma)
-            moves = jnp.log(jax.random.uniform(own[1], (), float, TINY)) < change
-            z, left = jax.tree.map(lambda a, b: jnp.where(moves, a, b), (new, then), (z, left))
-            return (z, draw_sigma(sums, left, log_sigma, jax.random.uniform(own[2], (2,), float, TINY)), left), moves.astype(
-                float
-            )
+    def _pass(self, sums: HorseshoeSums, state: State, key: Array) -> dict[str, Array]:
+        keys = jax.random.split(key, 3)
+        line = sigma_line(sums, self._left(sums, state["local"], state["z"]))
+        now = state["z"], state["local"], state["log_sigma"], weight(*line, state["log_sigma"])
 
-        each = jnp.array(STEPS), jax.random.split(keys[0], len(STEPS))
-        (z, log_sigma, _), moved = jax.lax.scan(move, (state["z"], state["log_sigma"], start), each)
-        state |= {"z": z, "log_sigma": log_sigma, "acceptance_rate": moved.mean()}
+        def move(now: Moving, each: tuple[Array, Array, Array]) -> tuple[Moving, Array]:
+            (kind, step, key), (z, local, *_) = each, now
+            own = jax.random.split(key, 3)
+            z = jnp.where(kind == 0, moved(z, step, own[0]), z)
+            one = jnp.arange(local.shape[0]) == jax.random.randint(own[1], (), 0, local.shape[0])
+            changed = jnp.where((kind == 1) | one, rescaled(local, step, own[0]), local)
+            changed = jnp.where(kind == 2, swapped(local, own[1]), changed)
+            local, u = jnp.where(kind == 0, local, changed), jax.random.uniform(own[2], (2,), float, TINY)
+            log_sigma, heavy = propose(*sigma_line(sums, self._left(sums, local, z)), u[0])
+            moves = jnp.log(u[1]) < heavy - now[3]
+            return jax.tree.map(lambda a, b: jnp.where(moves, a, b), (z, local, log_sigma, heavy), now), moves.astype(float)
+
+        each = jnp.array(KINDS), jnp.array(STEPS), jax.random.split(keys[0], len(STEPS))
+        (z, local, log_sigma, _), taken = jax.lax.scan(move, now, each)
         tau, rho = self.scales(sums, z)
-        beta = draw_weights(sums, tau * state["local"], rho, jnp.exp(log_sigma), keys[1])
-        state["local"] = draw_local(sums, state["local"], beta / (tau * jnp.exp(log_sigma)), keys[2])
-        return state | {"lp": self.density(sums, state)}
+        beta = draw_weights(sums, tau * local, rho, jnp.exp(log_sigma), keys[1])
+        local = draw_local(sums, local, beta / (tau * jnp.exp(log_sigma)), keys[2])
+        return {**state, "z": z, "local": local, "log_sigma": log_sigma, "acceptance_rate": taken.mean()}
 
     def sites(self, sums: HorseshoeSums, state: State, key: Array) -> dict[str, Array]:
         """The scales, and weights of the centred columns and intercept drawn given them."""
@@ -135,7 +144,7 @@ class SignedWeights:
         return named | ({"rho": rho} if self.ar else {})
 
     def stats(self, state: State) -> dict[str, Array]:
-        """Share of accepted moves of τ and ρ; log p(y, θ | λ)."""
+        """Share of accepted moves; log p(y, θ | λ)."""
         return {k: state[k] for k in ("acceptance_rate", "lp")}
 
     def scales(self, sums: HorseshoeSums, z: Array) -> tuple[Array, Array]:
@@ -174,15 +183,37 @@ def log_marginal(sums: HorseshoeSums, left: Left, log_sigma: Array) -> Array:
     return fit - 0.5 * (n * LOG_2PI + left.log_det)
 
 
-def draw_sigma(sums: HorseshoeSums, left: Left, log_sigma: Array, u: Array) -> Array:
-    """Log σ given λ, τ and ρ."""
+def sigma_line(sums: HorseshoeSums, left: Left) -> tuple[Density, Array, Array]:
+    """Density of log σ given λ, τ and ρ, its middle and its scale, about."""
     n = 1 + sums.rows.counts.sum()
     middle = 0.5 * jnp.log(jnp.maximum(left.yy - left.y1**2 / left.q, TINY) / jnp.maximum(n - 1, 1.0))
 
     def density(x: Array) -> Array:
         return log_marginal(sums, left, x) - 0.5 * (jnp.exp(x) / sums.rows.sigma_scale) ** 2 + x
 
-    return draw_on_line(density, log_sigma, middle, 1.2 / jnp.sqrt(2 * n), u)
+    return density, middle, 1.2 / jnp.sqrt(2 * n)
+
+
+def moved(z: Array, step: Array, key: Array) -> Array:
+    """Standard normals after a step that leaves them such."""
+    return jnp.sqrt(1 - step**2) * z + step * jax.random.normal(key, z.shape, float)
+
+
+def rescaled(local: Array, step: Array, key: Array) -> Array:
+    """Half-Cauchy λ after a step that leaves them such: a step of their probits."""
+    share = 2 / jnp.pi * jnp.arctan(jnp.minimum(local, 1 / local))
+    probit = jnp.where(local < 1, 1.0, -1.0) * ndtri(jnp.maximum(share, TINY))
+    new = moved(probit, step, key)
+    small = jnp.tan(0.5 * jnp.pi * jnp.maximum(ndtr(-jnp.abs(new)), TINY))
+    return jnp.where(new < 0, small, 1 / small)
+
+
+def swapped(local: Array, key: Array) -> Array:
+    """The λ of two donors changed for each other."""
+    keys, at = jax.random.split(key), jnp.arange(local.shape[0])
+    i = jax.random.randint(keys[0], (), 0, local.shape[0])
+    j = (i + jax.random.randint(keys[1], (), 1, local.shape[0])) % local.shape[0]
+    return jnp.where(at == i, local[j], jnp.where(at == j, local[i], local))
 
 
 def draw_weights(sums: HorseshoeSums, scale: Array, rho: Array, sigma: Array, key: Array) -> Array:

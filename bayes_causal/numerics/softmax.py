@@ -19,7 +19,8 @@ from jax.nn import log_softmax, sigmoid, softmax, softplus
 
 from bayes_causal.numerics.simplex import LOG_2PI, Exchange, ExchangeSums, draw_on_line, log_likelihood, residual_forms
 
-TRADES = 2  # a donor and sweep
+PASSES = 3  # a sweep
+TRADES = 1  # a donor and pass
 STRETCH = (0.1, 0.3, 0.8)  # sds of the moves of log s with all z
 TINY = 1e-300
 
@@ -88,15 +89,11 @@ class Softmax:
         return state | {"lp": self.density(sums, state)}
 
     def sweep(self, sums: SoftmaxSums, state: State, key: Array, adapting: Array) -> dict[str, Array]:
-        """Trades, what all z share, their spread, then σ and ρ."""
-        keys, state, m = jax.random.split(key, 6), dict(state), self.errors.precision(sums.rows, state)
-        state["z"] = traded(m, state["z"], jnp.exp(state["log_spread"]), keys[0])
-        state |= stretched(m, sums.spread_scale, state["z"], state["log_spread"], keys[1])
-        z, donors = state["z"], state["z"].shape[0]
-        state["z"] = z - z.mean() + jnp.exp(state["log_spread"]) * jax.random.normal(keys[2], (), float) / jnp.sqrt(donors)
-        state["log_spread"] = draw_spread(sums.spread_scale, state["z"], state["log_spread"], keys[3])
+        """Trades, what all z share and their spread, several times, then σ and ρ."""
+        keys, m = jax.random.split(key), self.errors.precision(sums.rows, state)
+        state = dict(jax.lax.fori_loop(0, PASSES, lambda k, s: a_pass(m, sums, s, jax.random.fold_in(keys[0], k)), dict(state)))
         forms = residual_forms(sums.rows, softmax(state["z"]))
-        u = jax.random.uniform(keys[4], (2, 2), float, TINY)
+        u = jax.random.uniform(keys[1], (2, 2), float, TINY)
         state["log_sigma"] = self.errors.draw_sigma(sums.rows, state, forms, u[0])
         if self.errors.ar:
             state["rho"] = self.errors.draw_rho(sums.rows, state, forms, u[1])
@@ -122,6 +119,15 @@ class Softmax:
             prior += 0.5 * jnp.log(2 / jnp.pi) - jnp.log(scale) - 0.5 * (value / scale) ** 2
         prior -= jnp.log(2.0) if self.errors.ar else 0.0
         return log_likelihood(sums.rows, forms, sigma, state["rho"]) + prior
+
+
+def a_pass(m: Array, sums: SoftmaxSums, state: State, key: Array) -> dict[str, Array]:
+    """Trades, z and their spread together, what all z share, their spread."""
+    keys, donors, spread = jax.random.split(key, 4), state["z"].shape[0], jnp.exp(state["log_spread"])
+    found = stretched(m, sums.spread_scale, traded(m, state["z"], spread, keys[0]), state["log_spread"], keys[1])
+    common = jnp.exp(found["log_spread"]) * jax.random.normal(keys[2], (), float) / jnp.sqrt(donors)
+    z = found["z"] - found["z"].mean() + common
+    return {**state, **found, "z": z, "log_spread": draw_spread(sums.spread_scale, z, found["log_spread"], keys[3])}
 
 
 def traded(m: Array, z: Array, spread: Array, key: Array) -> Array:

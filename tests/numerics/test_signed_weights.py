@@ -64,7 +64,7 @@ def rank_tests(rng: np.random.Generator, seed: int) -> dict[str, float]:
 
     def after(data: Any, state: Any, key: Any) -> Any:
         start = state | {"acceptance_rate": jnp.zeros(()), "lp": jnp.zeros(())}
-        swept = jax.lax.fori_loop(0, 4, lambda k, v: FORM.sweep(data, v, jax.random.fold_in(key, k), False), start)
+        swept = jax.lax.fori_loop(0, 2, lambda k, v: FORM.sweep(data, v, jax.random.fold_in(key, k), False), start)
         return FORM.sites(data, swept, key)
 
     with jax.enable_x64(True):
