@@ -111,12 +111,9 @@ def rank_tests(rng: np.random.Generator, seed: int) -> dict[str, float]:
     return {k: float(stats.ks_2samp(*pair).pvalue) for k, pair in pairs.items()}
 
 
-def forgetful(draw: Callable[..., Any]) -> Callable[..., Any]:
-    """Factors drawn as if the treated unit's walk were far wilder."""
-    return lambda sums, state, donors, rho, ratio, key: draw(sums, state, donors, rho, 5 + ratio, key)
-
-
-FAULTS: dict[str, tuple[str, Callable[..., Any]]] = {"factors": ("draw_factors", forgetful)}
+FAULTS: dict[str, tuple[str, Callable[..., Any]]] = {
+    "donors": ("draw_donors", lambda f: lambda sums, factor, log_sigma, key: f(sums, factor, log_sigma + 0.6, key)),
+}
 
 
 @pytest.mark.parametrize("fault", [None, *(pytest.param(f, marks=pytest.mark.slow) for f in FAULTS)])

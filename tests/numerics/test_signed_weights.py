@@ -78,7 +78,7 @@ def rank_tests(rng: np.random.Generator, seed: int) -> dict[str, float]:
 
 
 FAULTS: dict[str, tuple[str, Callable[..., Any]]] = {
-    "weights": ("draw_weights", lambda f: lambda sums, scale, rho, sigma, key: f(sums, scale, rho, 1.5 * sigma, key)),
+    "scales": ("rescaled", lambda f: lambda local, step, key: 1.5 * f(local, step, key)),
 }
 
 
