@@ -30,7 +30,7 @@ from bayes_causal.numerics.line_proposals import Density, propose, weight
 from bayes_causal.numerics.simplex import draw_on_line
 
 LOG_2PI = 1.8378770664093453
-WITHOUT = (0.3, 0.6, 0.15)  # of those with factors integrated out
+WITHOUT = (0.3, 0.6, 0.15, 0.4, 0.3, 0.6, 0.2, 0.5, 0.3)  # of those with factors integrated out
 STEPS = (0.5, 0.8, 1.0, 0.8)  # of the moves of ρ and q in a sweep, 1 a draw from the prior
 NEAR_ONE = 1 - 1e-9
 TINY = 1e-300

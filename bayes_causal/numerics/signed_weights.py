@@ -28,7 +28,7 @@ from bayes_causal.numerics.simplex import LOG_2PI, ExchangeSums, combine, combin
 # Moves in a pass: 0 of τ and ρ, 1 of all λ, 2 of two λ for each other, 3 of one λ; and their steps, 1 a draw from the prior
 KINDS = (0, 1, 2, 3) * 4
 STEPS = (0.3, 0.05, 0.0, 1.0, 0.6, 0.1, 0.0, 1.0, 0.9, 0.2, 0.0, 1.0, 0.4, 0.35, 0.0, 0.5)
-PASSES = 3  # a sweep
+PASSES = 5  # a sweep
 NEAR_ONE = 1 - 1e-9
 TINY = 1e-300
 

@@ -19,7 +19,7 @@ from jax.nn import log_softmax, sigmoid, softmax, softplus
 
 from bayes_causal.numerics.simplex import LOG_2PI, Exchange, ExchangeSums, draw_on_line, log_likelihood, residual_forms
 
-PASSES = 3  # a sweep
+PASSES = 5  # a sweep
 TRADES = 1  # a donor and pass
 STRETCH = (0.1, 0.3, 0.8)  # sds of the moves of log s with all z
 TINY = 1e-300
