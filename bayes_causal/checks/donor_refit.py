@@ -11,7 +11,7 @@ import numpy as np
 from bayes_causal.models.base import DonorModel
 from bayes_causal.models.donor_design import DonorDesign
 
-DRAWS, WARMUP = 500, 500
+DRAWS, WARMUP = 500, 150
 SEED = 20_100_101
 
 

@@ -30,7 +30,8 @@ LOG_2PI = float(np.log(2 * np.pi))
 CELLS = 64
 MIDDLES = (np.arange(CELLS) + 0.5) / CELLS
 STEP = 1.5  # sd of the moves of log α with all weights
-ROUNDS = 8  # of exchanges in a sweep, each followed by such a move
+PASSES = 3  # over all blocks in a sweep: σ and the weights hang on each other as closely
+ROUNDS = 2  # of exchanges in a pass, each followed by such a move
 LOW = -30.0  # where log(1 − e^(−y)) is log y
 
 
@@ -110,8 +111,8 @@ class Exchange:
         """What the blocks are, in words."""
         errors = "their autocorrelation" if self.ar else "no autocorrelation"
         return (
-            f"{ROUNDS * self.moves} exchanges a sweep between pairs of {sums.first.shape[-1] - 2} donors, intercept integrated "
-            f"out; concentration and size of the errors, {errors}"
+            f"{PASSES * ROUNDS * self.moves} exchanges a sweep between pairs of {sums.first.shape[-1] - 2} donors, intercept "
+            f"integrated out; concentration and size of the errors, {errors}"
         )
 
     def bare(self) -> Exchange:
@@ -134,20 +135,26 @@ class Exchange:
             "log_sigma": -1.0 + 0.5 * jax.random.normal(keys[2], (), float),
             "rho": rho,
         }
-        return state | {"acceptance_rate": jnp.zeros(()), "lp": self.density(sums, state)}
+        return state | dict.fromkeys(("acceptance_rate", "lp"), jnp.zeros(()))
 
     def sweep(self, sums: ExchangeSums, state: Mapping[str, Array], key: Array, adapting: Array) -> dict[str, Array]:
-        """Exchanges given the rest, then concentration, σ and ρ, each given the others."""
+        """Passes of exchanges given the rest, then concentration, σ and ρ, each given the others."""
         # One call for all numbers of a sweep: calls, not numbers, cost time.
         sizes = ROUNDS * (5 * self.moves + 3), 2, 2, 2
-        u = jnp.split(jax.random.uniform(key, (sum(sizes),), float, TINY), np.cumsum(sizes)[:-1])
-        state = dict(state) | self._weights(sums, state, u[0].reshape(ROUNDS, -1))
-        state["log_alpha"] = draw_concentration(sums, state["log_alpha"], state["log_w"], u[1])
-        forms = residual_forms(sums, jnp.exp(state["log_w"]))
-        state["log_sigma"] = self.draw_sigma(sums, state, forms, u[2])
-        if self.ar:
-            state["rho"] = self.draw_rho(sums, state, forms, u[3])
-        return state | {"lp": self._lp(sums, state, forms)}
+        uniform = jax.random.uniform(key, (PASSES, sum(sizes)), float, TINY)
+
+        def a_pass(state: dict[str, Array], uniform: Array) -> tuple[dict[str, Array], Array]:
+            u = jnp.split(uniform, np.cumsum(sizes)[:-1])
+            log_w, x, accepted = self._weights(sums, state, u[0].reshape(ROUNDS, -1))
+            state = state | {"log_w": log_w, "log_alpha": draw_concentration(sums, x, log_w, u[1])}
+            forms = residual_forms(sums, jnp.exp(log_w))
+            state["log_sigma"] = self.draw_sigma(sums, state, forms, u[2])
+            if self.ar:
+                state["rho"] = self.draw_rho(sums, state, forms, u[3])
+            return state, accepted
+
+        found, accepted = jax.lax.scan(a_pass, dict(state), uniform)
+        return found | {"acceptance_rate": accepted.mean(), "lp": self.density(sums, found)}
 
     def sites(self, sums: ExchangeSums, state: Mapping[str, Array], key: Array) -> dict[str, Array]:
         """The sites of the twins, the intercept drawn given the rest."""
@@ -174,8 +181,8 @@ class Exchange:
         priors -= jnp.log(sums.log_range[1] - sums.log_range[0]) + (jnp.log(2.0) if self.ar else 0.0)
         return log_likelihood(sums, forms, sigma, state["rho"]) + log_dirichlet(state["log_w"], state["log_alpha"]) + priors
 
-    def _weights(self, sums: ExchangeSums, state: Mapping[str, Array], uniform: Array) -> dict[str, Array]:
-        """Weights and log α: rounds of exchanges, and after each a move of α with all weights."""
+    def _weights(self, sums: ExchangeSums, state: Mapping[str, Array], uniform: Array) -> tuple[Array, Array, Array]:
+        """Log weights, log α, and the share of exchanges made: rounds of them, and after each a move of α with all weights."""
         m, donors = self.precision(sums, state), sums.first.shape[-1] - 2
         gram, along, upto = m[:donors, :donors], m[:donors, donors], jnp.triu(jnp.ones((donors, donors)))
         low, width = sums.log_range[0], sums.log_range[1] - sums.log_range[0]
@@ -186,9 +193,10 @@ class Exchange:
             (log_w, _, slope), taken = jax.lax.scan(partial(exchanged, gram, jnp.exp(x)), start, (u[3:].reshape(-1, 5), heavy))
             log_w = log_w - logsumexp(log_w)
             # Steps over an end of the range come back from it.
-            stepped = jnp.abs(x - low + STEP * ndtri(u[0])) % (2 * width)
+            step, z = ndtri(u[:2])
+            stepped = jnp.abs(x - low + STEP * step) % (2 * width)
             new_x = low + jnp.minimum(stepped, 2 * width - stepped)
-            new, change = spread(log_w, x, new_x - x, ndtri(u[1]))
+            new, change = spread(log_w, x, new_x - x, z)
             new_w = jnp.exp(new)
             new_slope = along - gram @ new_w
             # The fit w'along − ½w'Gram w, by its slope.
@@ -199,7 +207,7 @@ class Exchange:
 
         first = state["log_w"], along - gram @ jnp.exp(state["log_w"]), state["log_alpha"]
         (log_w, _, x), accepted = jax.lax.scan(a_round, first, uniform)
-        return {"log_w": log_w, "log_alpha": x, "acceptance_rate": accepted.mean()}
+        return log_w, x, accepted.mean()
 
     def precision(self, sums: ExchangeSums, state: Mapping[str, Array]) -> Array:
         """(J + 1, J + 1) products of donors and outcome at the current σ and ρ, the intercept integrated out."""
@@ -241,19 +249,21 @@ def spread(log_w: Array, x: Array, delta: Array, z: Array) -> tuple[Array, Array
     is close to the gamma's, its lower tail the same (Gupta & Kundu 2003, doi:10.1016/j.jspi.2002.04.003): that is an
     approximation, and the ratio is exact for the map as it is.
     """
-    alpha, new_alpha, donors = jnp.exp(x), jnp.exp(x + delta), log_w.shape[0]
-    (middle, width), (new_middle, new_width) = log_gamma_moments(donors * alpha), log_gamma_moments(donors * new_alpha)
-    log_y = log_w + middle + jnp.exp(width) * z - gammaln(alpha + 1) / alpha
+    donors, log_alpha = log_w.shape[0], jnp.stack([x, x + delta])
+    (alpha, new_alpha), log_gamma, constants = jnp.exp(log_alpha), *log_gammas(donors, log_alpha)
+    (middle, new_middle), (width, new_width) = log_gamma_moments(donors * jnp.exp(log_alpha))
+    scale, new_scale = -(log_gamma + log_alpha) * jnp.exp(-log_alpha)
+    log_y = log_w + middle + jnp.exp(width) * z + scale
     y = jnp.exp(log_y)
     log_f = jnp.where(log_y < LOW, log_y, log_less(y))
     new_log_f = log_f * jnp.exp(-delta)
     new_y = -log_less(-new_log_f)
     new_log_y = jnp.where(new_log_f < LOW, new_log_f, jnp.log(jnp.maximum(new_y, TINY)))
-    moved = new_log_y + gammaln(new_alpha + 1) / new_alpha
+    moved = new_log_y - new_scale
     new_total = logsumexp(moved)
     new, new_z = moved - new_total, (new_total - new_middle) * jnp.exp(-new_width)
     slopes = log_y - y - log_f - delta - (new_log_y - new_y - new_log_f)
-    change = log_constant(donors, new_alpha) - log_constant(donors, alpha) + slopes.sum()
+    change = constants[1] - constants[0] + slopes.sum()
     change += new_alpha * new.sum() - alpha * log_w.sum()  # α − 1 of the prior, and 1 of each derivative
     return new, change + 0.5 * (z**2 - new_z**2) + width - new_width
 
@@ -276,7 +286,8 @@ def draw_concentration(sums: ExchangeSums, x: Array, log_w: Array, u: Array) -> 
     cell, inside = pick(cells, u[0])
     new = low + width * (cell + inside)
     here = jnp.clip(((x - low) / width).astype(int), 0, CELLS - 1)
-    change = log_dirichlet(log_w, new) - log_dirichlet(log_w, x) - (cells[cell] - cells[here])
+    densities = log_dirichlet(log_w, jnp.stack([new, x]))
+    change = densities[0] - densities[1] - (cells[cell] - cells[here])
     return jnp.where(jnp.log(u[1]) < change, new, x)
 
 
@@ -307,13 +318,14 @@ def draw_on_line(density: Any, x: Array, middle: Array, scale: Array, u: Array) 
 
 def log_dirichlet(log_w: Array, log_alpha: Array) -> Array:
     """Log density (..., ) of (J,) weights under Dirichlet(α, …, α) for log α (...,)."""
-    alpha, donors = jnp.exp(log_alpha), log_w.shape[-1]
-    return log_constant(donors, alpha) + (alpha - 1) * log_w.sum()
+    return log_gammas(log_w.shape[-1], log_alpha)[1] + (jnp.exp(log_alpha) - 1) * log_w.sum()
 
 
-def log_constant(donors: int, alpha: Array) -> Array:
-    """Log of the Dirichlet's constant."""
-    return gammaln(donors * alpha) - donors * gammaln(alpha)
+def log_gammas(donors: int, log_alpha: Array) -> tuple[Array, Array]:
+    """(...,) log Γ(α), and the log of the Dirichlet's constant, by one call, because each takes long to compile."""
+    alpha = jnp.exp(log_alpha)
+    one, all_ = gammaln(jnp.stack([alpha, donors * alpha]))
+    return one, all_ - donors * one
 
 
 def combined(sums: ExchangeSums, rho: Array) -> Array:
