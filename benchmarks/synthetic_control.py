@@ -34,8 +34,8 @@ def main() -> None:
     """Measure what was asked for, print lines or JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--speed", action="store_true")
-    parser.add_argument("--chains", type=int, default=4)
-    parser.add_argument("--warmup", type=int, default=500, help="sweeps a chain that are not kept")
+    parser.add_argument("--chains", type=int, default=16)
+    parser.add_argument("--warmup", type=int, default=150, help="sweeps a chain that are not kept")
     parser.add_argument("--coverage", action="store_true")
     parser.add_argument("--panels", type=int, default=200)
     parser.add_argument("--truths", nargs="+", choices=TRUTHS, default=list(TRUTHS))

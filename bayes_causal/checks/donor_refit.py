@@ -63,7 +63,9 @@ def refit(model: DonorModel, designs: Sequence[DonorDesign], *, seed: int = SEED
 
     gaps = sorted({int(g) for d in designs for g in np.unique(d.gap[1:])})
     sums = stacked([model.sums(d, gaps=gaps) for d in designs])
-    sites = sample_problems(model.form(sums), draws=DRAWS, warmup=WARMUP, seed=seed)
+    form = model.form(sums)
+    warmup = min(WARMUP, getattr(form, "settled", WARMUP))
+    sites = sample_problems(form, draws=DRAWS, warmup=warmup, seed=seed)
     return [_refit(model, d, {k: v[p].reshape(-1, *v.shape[3:]) for k, v in sites.items()}) for p, d in enumerate(designs)]
 
 

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bayes_causal.numerics import simplex
-from bayes_causal.numerics.simplex import Exchange, exchange, exchange_sums
+from bayes_causal.numerics import exchanges, simplex
+from bayes_causal.numerics.exchanges import exchange, pair
+from bayes_causal.numerics.simplex import Exchange, exchange_sums
 
 GAP = np.array([0, 1, 1, 3, 1, 2, 1, 1])
 RANGE = (float(np.log(0.1)), float(np.log(3.0)))
@@ -39,42 +40,56 @@ def test_the_density_is_that_of_the_dense_normal(rho: float, intercept_sd: float
     assert ours == pytest.approx(dense + priors - np.log(2) - np.log(RANGE[1] - RANGE[0]), abs=1e-9)
 
 
-@pytest.mark.parametrize("s", [0.0, 0.6, 1.0], ids=["joint weight", "product, s=.6", "product, s=1"])
+@pytest.mark.parametrize("even", [1.0, 0.5, 1 / 37], ids=["joint weight", "product of three", "product of 38"])
 @pytest.mark.parametrize(
     ("mean", "sd", "alpha"),
     [(0.3, 0.1, 1.0), (0.9, 0.3, 0.3), (-0.4, 0.15, 1.0), (1.3, 0.2, 0.5), (0.5, 3.0, 0.1), (0.4, 0.2, 2.5)],
 )
 def test_one_exchange_leaves_its_target_as_it_is(
-    mean: float, sd: float, alpha: float, s: float, rng: np.random.Generator
+    mean: float, sd: float, alpha: float, even: float, rng: np.random.Generator
 ) -> None:
     """20,000 shares drawn from the target by inversion, one move each; right moves fail once in 10,000 runs (KS).
 
-    At α = 1 and s = 0 the target is a truncated normal.
+    At α = 1 and even = 1 the target is a truncated normal.
     """
     t = np.linspace(-60, 60, 400_001)  # logits
     log_v, log_rest = -np.logaddexp(0, -t), -np.logaddexp(0, t)
-    log_f = alpha * (log_v + log_rest) - 0.5 * ((np.exp(log_v) - mean) / sd) ** 2
-    if s:
-        apart = [np.log((1 - s) + s * np.exp(part)) for part in (log_rest, log_v)]  # 1 − sv and 1 − s(1 − v)
-        log_f += log_v + log_rest - apart[0] - apart[1]
+    drawn = 2 * np.exp(log_v + log_rest) + even * (np.exp(2 * log_v) + np.exp(2 * log_rest))
+    log_f = alpha * (log_v + log_rest) - 0.5 * ((np.exp(log_v) - mean) / sd) ** 2 + np.log(drawn)
     f = np.exp(log_f - log_f.max())
     cdf = np.concatenate([[0.0], np.cumsum((f[1:] + f[:-1]) / 2)])
     start = np.interp(rng.random(20_000), cdf / cdf[-1], t)
     u = rng.random((20_000, 3))
 
-    def moved(exponent: float) -> np.ndarray:
+    def moved(exponent: float, even: float = even) -> np.ndarray:
         with jax.enable_x64(True), np.errstate(divide="ignore"):
             v, rest = -np.logaddexp(0, -start), -np.logaddexp(0, start)
             slope = (mean - np.exp(v)) / sd**2
-            fixed = 1 / sd**2, exponent, float(np.log(s))
-            low, high, _ = jax.vmap(exchange, (0, 0, 0, None, None, None, 0))(v, rest, slope, *fixed, u)
+            low, high, _ = jax.vmap(exchange, (0, 0, 0, None, None, None, 0))(v, rest, slope, 1 / sd**2, exponent, even, u)
             return np.asarray(low - high)
 
     def p_value(logit: np.ndarray) -> float:
         return float(stats.kstest(np.interp(logit, t, cdf / cdf[-1]), "uniform").pvalue)
 
     assert p_value(moved(alpha)) > 1e-4
-    assert p_value(moved(alpha + 0.5)) < 1e-4, "a wrong exponent would go unseen"
+    assert p_value(moved(alpha + 1)) < 1e-4, "a wrong exponent would go unseen"
+    if even < 0.1 and alpha < 1:
+        assert p_value(moved(alpha, 1.0)) < 1e-4, "a wrong chance of the pair would go unseen"
+
+
+@pytest.mark.parametrize("heavy", [True, False])
+def test_pairs_are_drawn_with_the_chance_that_exchanges_allow_for(heavy: bool, rng: np.random.Generator) -> None:
+    """20,000 pairs of four donors: the chi-square of the six kinds fails once in 10,000 runs; no donor trades with itself."""
+    n, w = 20_000, np.array([0.6, 0.25, 0.15, 1e-20])
+    with jax.enable_x64(True):
+        i, j = (np.asarray(v) for v in jax.vmap(pair, (None, None, 0))(jnp.cumsum(jnp.asarray(w)), heavy, rng.random((n, 2))))
+    assert (i != j).all()
+    kinds = [(a, b) for a in range(4) for b in range(a)]
+    joint = [w[a] + w[b] for a, b in kinds]
+    chance = np.array([2 * w[a] * w[b] + (w[a] ** 2 + w[b] ** 2) / 3 for a, b in kinds]) if heavy else np.array(joint) / 3
+    seen = [((np.maximum(i, j) == a) & (np.minimum(i, j) == b)).sum() for a, b in kinds]
+    assert chance.sum() == pytest.approx(1.0)
+    assert stats.chisquare(seen, n * chance).pvalue > 1e-4
 
 
 def prior(n: int, donors: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
@@ -122,9 +137,9 @@ def rank_tests(rng: np.random.Generator, seed: int) -> dict[str, float]:
     return {k: float(stats.ks_2samp(*pair).pvalue) for k, pair in pairs.items()}
 
 
-FAULTS: dict[str, tuple[str, Callable[..., Any]]] = {
-    "exponent": ("exchange", lambda f: lambda v, r, s, c, alpha, *rest: f(v, r, s, c, alpha + 1, *rest)),
-    "spread": ("spread", lambda f: lambda w, x, d, z: (f(w, x, d, z)[0], f(w, x, d, z)[1] + d)),
+FAULTS: dict[str, tuple[Any, str, Callable[..., Any]]] = {
+    "exponent": (exchanges, "exchange", lambda f: lambda v, r, s, c, alpha, *rest: f(v, r, s, c, alpha + 1, *rest)),
+    "spread": (simplex, "spread", lambda f: lambda w, x, d, z: (f(w, x, d, z)[0], f(w, x, d, z)[1] + d)),
 }
 
 
@@ -134,7 +149,7 @@ def test_sweeps_leave_the_prior_as_it_is_over_outcomes_drawn_from_it(
 ) -> None:
     """Geweke's test with 4,000 independent replicates (KS, 8 quantities); right sweeps fail once in 10,000 runs."""
     if fault:
-        name, wrong = FAULTS[fault]
-        monkeypatch.setattr(simplex, name, wrong(getattr(simplex, name)))
+        module, name, wrong = FAULTS[fault]
+        monkeypatch.setattr(module, name, wrong(getattr(module, name)))
     least = min(rank_tests(rng, seed).values())
     assert least < 1e-6 if fault else least > 1e-4 / 8

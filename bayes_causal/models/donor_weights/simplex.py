@@ -91,10 +91,10 @@ class Simplex:
 
     def form(self, sums: ExchangeSums) -> Exchange:
         """Exchanges between pairs of donors, then the concentration, σ and ρ; the intercept integrated out."""
-        from bayes_causal.numerics.simplex import ROUNDS, Exchange
+        from bayes_causal.numerics.simplex import PASSES, ROUNDS, Exchange
 
         donors = int(np.shape(sums.first)[-1]) - 2
-        return Exchange(self.settings.ar, self.settings.intercept, max(FEWEST_MOVES, -(-3 * donors // ROUNDS)), sums)
+        return Exchange(self.settings.ar, self.settings.intercept, max(FEWEST_MOVES, -(-5 * donors // (PASSES * ROUNDS))), sums)
 
     def expected(self, d: DonorDesign, sites: Sites) -> np.ndarray:
         """The donors, weighted."""
