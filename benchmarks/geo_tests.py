@@ -6,11 +6,13 @@ market. The treated market is the one of median size, or (outlying) one three ti
 asked in levels, and in logarithms, where what markets share is added and sizes are levels.
 
 The oracle knows sizes, trend, profile, autocorrelation and the noise up to the last day before: its interval holds the noise of
-the treated market's 15 days and nothing else. No estimate can be as narrow: from n days before, the level alone costs about
-√(1 + 15/n). The effect is 0, and any other would do: fitted to the time before, the interval moves with the effect, so that false
-positives are one less the coverage. `found` is how often a lift of 5 % is found, of the size of the one placed after the fact.
+the treated market's 15 days and nothing else. No estimate can be as narrow: a second oracle knows the same but the size of the
+treated market, which it estimates from the days before, at a cost of about √(1 + 15/days). The effect is 0, and any other would
+do: fitted to the time before, the interval moves with the effect, so that false positives are one less the coverage. `found` is
+how often a lift of 5 % would have been found. Widths are means over that of the oracle, over all tests and by days before.
 
     python benchmarks/geo_tests.py --tests 500
+    python benchmarks/geo_tests.py --tests 5000 --cases median --scales log
     python benchmarks/geo_tests.py --tests 40 --baselines sc_demeaned sdid --peer peer/bin/python --json
 """
 
@@ -23,13 +25,15 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 DONORS, POST, BLOCK = 20, 15, 100
-LEVEL, LIFT = 0.95, 0.05
+PRE = (30, 45, 60, 75, 91)  # days before, from the first to below the last, and how they are split in the table
+LEVEL, LIFT, KNOWN = 0.95, 0.05, 4000
 CASES = ("median", "outlying")
 SCALES = ("log", "levels")
 PEER_NAME = "CausalPy"
@@ -54,19 +58,26 @@ print(json.dumps({"seconds": time.perf_counter() - start, "rows": found}))
 """
 
 
+class Beside(NamedTuple):
+    """What intervals are set beside: (N, 2) ends of the oracle's, (N,) sizes of the lift, and (N,) days before."""
+
+    oracle: np.ndarray
+    lift: np.ndarray
+    days: np.ndarray
+
+
 class Tests(NamedTuple):
     """N simulated tests.
 
     Parameters
     ----------
     outcomes : N arrays (days, 1 + donors), the treated market first
-    oracle : (N, 2) ends of the oracle's interval of the average effect, in levels
-    oracle_log : (N, 2) the same in logarithms
+    oracles : (scale, oracle, N, 2) ends of the intervals of the average effect: of the oracle, and of the one that does not know
+        the level; in logarithms and in levels
     """
 
     outcomes: list[np.ndarray]
-    oracle: np.ndarray
-    oracle_log: np.ndarray
+    oracles: np.ndarray
 
 
 def main() -> None:
@@ -77,7 +88,9 @@ def main() -> None:
     parser.add_argument("--scales", nargs="+", choices=SCALES, default=list(SCALES))
     parser.add_argument("--errors", choices=("ar1", "iid"), default="ar1")
     parser.add_argument("--sweeps", type=int, default=500, help="kept draws a test, after as many that are not kept")
-    parser.add_argument("--baselines", nargs="*", default=[], help="of this package, at their own intervals: sc_demeaned, sdid, …")
+    parser.add_argument(
+        "--baselines", nargs="*", default=[], help="of this package, at their own intervals: sc_demeaned, sdid, …"
+    )
     parser.add_argument("--peer", help="a Python that has CausalPy")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", action="store_true")
@@ -97,51 +110,52 @@ def measured(asked: Any) -> Iterator[dict[str, Any]]:
         tests = simulated(asked.tests, case, np.random.default_rng([asked.seed, CASES.index(case)]))
         for scale in asked.scales:
             y = [np.log(o) for o in tests.outcomes] if scale == "log" else tests.outcomes
-            known = tests.oracle_log if scale == "log" else tests.oracle
-            lift = [np.log1p(LIFT) if scale == "log" else LIFT * o[-POST:, 0].mean() for o in tests.outcomes]
-            about = {"market": case, "scale": scale}
-            yield about | {"method": "oracle"} | told(known, known, lift)
+            known, level_unknown = tests.oracles[SCALES.index(scale)]
+            days = np.array([len(o) - POST for o in tests.outcomes])
+            lift = np.array([np.log1p(LIFT) if scale == "log" else LIFT * o[-POST:, 0].mean() for o in tests.outcomes])
+            beside, about = Beside(known, lift, days), {"market": case, "scale": scale}
+            yield about | {"method": "oracle"} | told(known, beside)
+            yield about | {"method": "oracle, level unknown"} | told(level_unknown, beside)
             start = time.perf_counter()
             found = ours(y, asked)
-            yield about | {"method": "bayes_causal"} | told(found, known, lift) | {"seconds": time.perf_counter() - start}
+            yield (
+                about
+                | {"method": f"bayes_causal {asked.errors}"}
+                | told(found, beside)
+                | {"seconds": time.perf_counter() - start}
+            )
             for name in asked.baselines:
-                yield about | {"method": name} | baseline(name, y, known, lift)
+                yield about | {"method": name} | baseline(name, y, beside)
             if asked.peer:
-                yield about | {"method": PEER_NAME} | peer(y, known, lift, asked.peer)
+                yield about | {"method": PEER_NAME} | peer(y, beside, asked.peer)
 
 
-def told(ends: np.ndarray, oracle: np.ndarray, lift: Any) -> dict[str, Any]:
+def told(ends: np.ndarray, beside: Beside) -> dict[str, Any]:
     """Coverage of no effect, false positives, width against the oracle's, and how often the lift is found; with errors."""
     inside = (ends[:, 0] <= 0) & (ends[:, 1] >= 0)
-    n, width, best = len(ends), np.diff(ends)[:, 0], np.diff(oracle)[:, 0]
+    n, width, best = len(ends), np.diff(ends)[:, 0], np.diff(beside.oracle)[:, 0]
     rate = float(inside.mean())
-    found = float((ends[:, 0] + np.asarray(lift) > 0).mean())
-    ratios = (width / best).mean(), width.mean() / best.mean()
-    return {
-        "tests": n,
-        "coverage": rate,
-        "error": float(np.sqrt(rate * (1 - rate) / n)),
-        "false_positives": 1 - rate,
-        "width_to_oracle": float(ratios[1]),
-        "mean_ratio": float(ratios[0]),
-        "found": found,
-    }
+    row = {"tests": n, "coverage": rate, "error": float(np.sqrt(rate * (1 - rate) / n)), "false_positives": 1 - rate}
+    row |= {"found": float((ends[:, 0] + beside.lift > 0).mean()), "width": float(width.mean() / best.mean())}
+    for low, high in pairwise(PRE):
+        of = (beside.days >= low) & (beside.days < high)
+        row |= {f"{low}-{high - 1}": float(width[of].mean() / best[of].mean())} if of.any() else {}
+    return row
 
 
 def simulated(tests: int, case: str, rng: np.random.Generator) -> Tests:
     """Tests of one kind of treated market."""
     made = [_simulated(case, rng) for _ in range(tests)]
-    return Tests([m[0] for m in made], np.array([m[1] for m in made]), np.array([m[2] for m in made]))
+    return Tests([y for y, _ in made], np.stack([ends for _, ends in made], 2))
 
 
-def _simulated(case: str, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """One test: its outcomes, and the oracle's intervals in levels and in logarithms."""
-    pre = int(rng.integers(30, 91))
+def _simulated(case: str, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """One test: its outcomes, and the (scale, oracle, 2) ends of the oracles' intervals."""
+    pre = int(rng.integers(PRE[0], PRE[-1]))
     days = np.arange(pre + POST)
     size = np.sort(1000 * np.exp(0.7 * rng.standard_normal(DONORS + 1)))
     at = DONORS // 2
-    order = np.r_[at, np.delete(np.arange(DONORS + 1), at)]
-    size = size[order]
+    size = size[np.r_[at, np.delete(np.arange(DONORS + 1), at)]]
     if case == "outlying":
         size[0] = 3 * size[1:].max()
     weekly, drift = 0.15 * rng.standard_normal(7), 0.1 * rng.standard_normal()
@@ -149,11 +163,21 @@ def _simulated(case: str, rng: np.random.Generator) -> tuple[np.ndarray, np.ndar
     rho, sd = float(rng.uniform(0.2, 0.7)), rng.uniform(0.03, 0.10, DONORS + 1)
     e = _ar1(rho, (days.size, DONORS + 1), rng) * sd
     y = size * np.exp(shared[:, None] + e)
-    draws = _continued(e[pre - 1, 0], rho, sd[0], (4000, POST), rng)
-    expected = size[0] * np.exp(shared[pre:])
-    in_levels, in_logs = y[pre:, 0].mean() - (expected * np.exp(draws)).mean(1), e[pre:, 0].mean() - draws.mean(1)
-    ends = [(1 - LEVEL) / 2, (1 + LEVEL) / 2]
-    return y, np.quantile(in_levels, ends), np.quantile(in_logs, ends)
+    off, error = _level(e[:pre, 0], rho, sd[0])
+    ends = np.empty((2, 2, 2))
+    for k, level in enumerate((np.zeros(KNOWN), off + error * rng.standard_normal(KNOWN))):
+        draws = level[:, None] + _continued(e[pre - 1, 0] - level, rho, sd[0], rng)
+        in_levels = y[pre:, 0].mean() - (size[0] * np.exp(shared[pre:] + draws)).mean(1)
+        tails = [(1 - LEVEL) / 2, (1 + LEVEL) / 2]
+        ends[:, k] = np.quantile(e[pre:, 0].mean() - draws.mean(1), tails), np.quantile(in_levels, tails)
+    return y, ends
+
+
+def _level(e: np.ndarray, rho: float, sd: float) -> tuple[float, float]:
+    """Mean and sd of the level of (n,) errors, all else known: generalised least squares."""
+    root = np.sqrt(1 - rho**2)
+    value, one = np.r_[root * e[0], e[1:] - rho * e[:-1]], np.r_[root, np.full(e.size - 1, 1 - rho)]
+    return float(value @ one / (one @ one)), float(sd * root / np.sqrt(one @ one))
 
 
 def _ar1(rho: float, shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
@@ -164,11 +188,11 @@ def _ar1(rho: float, shape: tuple[int, int], rng: np.random.Generator) -> np.nda
     return e
 
 
-def _continued(last: float, rho: float, sd: float, shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
-    """(draws, days) errors after the last one known."""
-    e = sd * np.sqrt(1 - rho**2) * rng.standard_normal(shape)
+def _continued(last: np.ndarray, rho: float, sd: float, rng: np.random.Generator) -> np.ndarray:
+    """(draws, days) errors after the (draws,) last ones before."""
+    e = sd * np.sqrt(1 - rho**2) * rng.standard_normal((last.size, POST))
     e[:, 0] += rho * last
-    for t in range(1, shape[1]):
+    for t in range(1, POST):
         e[:, t] += rho * e[:, t - 1]
     return e
 
@@ -206,7 +230,7 @@ def _model(y: np.ndarray, errors: Any) -> Any:
     return bc.SyntheticControl(panel(y), errors=errors)
 
 
-def baseline(name: str, outcomes: list[np.ndarray], oracle: np.ndarray, lift: Any) -> dict[str, Any]:
+def baseline(name: str, outcomes: list[np.ndarray], beside: Beside) -> dict[str, Any]:
     """A frequentist method of this package with the interval it gives itself; tests without one are counted and left out."""
     import bayes_causal as bc
 
@@ -217,10 +241,10 @@ def baseline(name: str, outcomes: list[np.ndarray], oracle: np.ndarray, lift: An
     if not has.any():
         return {"absent": "no interval at this level"}
     seconds = time.perf_counter() - start
-    return told(ends[has], oracle[has], np.asarray(lift)[has]) | {"without_interval": int((~has).sum()), "seconds": seconds}
+    return told(ends[has], Beside(*(v[has] for v in beside))) | {"without_interval": int((~has).sum()), "seconds": seconds}
 
 
-def peer(outcomes: list[np.ndarray], oracle: np.ndarray, lift: Any, interpreter: str) -> dict[str, Any]:
+def peer(outcomes: list[np.ndarray], beside: Beside, interpreter: str) -> dict[str, Any]:
     """The same of CausalPy at its defaults, in an interpreter of its own, which may not have it."""
     if subprocess.run([interpreter, "-c", "import causalpy"], capture_output=True, check=False).returncode:
         return {"absent": f"not installed for {interpreter}: give one that has it with --peer"}
@@ -235,7 +259,7 @@ def peer(outcomes: list[np.ndarray], oracle: np.ndarray, lift: Any, interpreter:
         sys.stderr.write(done.stderr[-2000:])
         return {"absent": f"failed: {done.stderr.strip().splitlines()[-1]}"}
     said = json.loads(done.stdout.splitlines()[-1])
-    return told(np.array(said["rows"])[:, :2], oracle, lift) | {"seconds": said["seconds"]}
+    return told(np.array(said["rows"])[:, :2], beside) | {"seconds": said["seconds"]}
 
 
 if __name__ == "__main__":
