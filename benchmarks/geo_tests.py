@@ -50,9 +50,7 @@ for y in tests:
     frame = pd.DataFrame(y, columns=["treated", *names])
     model = cp.pymc_models.WeightedSumFitter(sample_kwargs=sampler)
     run = cp.SyntheticControl(frame, len(y) - 15, control_units=names, treated_units=["treated"], model=model)
-    draws = run.post_pred["posterior_predictive"]["y_hat"]
-    time_dim = [d for d in draws.dims if d not in ("chain", "draw", "treated_units")][0]
-    effect = (y[-15:, 0].mean() - draws.mean(time_dim)).values.ravel()
+    effect = run.post_impact.mean("obs_ind").values.ravel()
     found.append(np.quantile(effect, [(1 - level) / 2, (1 + level) / 2]).tolist() + [float(effect.mean())])
 print(json.dumps({"seconds": time.perf_counter() - start, "rows": found}))
 """
