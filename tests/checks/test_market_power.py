@@ -109,6 +109,8 @@ def test_words(found: xr.Dataset) -> None:
     assert "10.0%, 6" in said and "3 ts" in said and "nan" not in said
     often = found.assign(alarms_too_often=("market", [False, False, False, True]))
     assert f"4!     {found['market'].values[3]}" in told("cities", often, False)
+    absolute = told("cities", found.assign_attrs(scale="absolute"), True)
+    assert "smallest effects on sales found" in absolute and "an effect on sales of" in absolute and "10.0%" not in absolute
     left = told("cities", found.assign_attrs(left_out={"x": "no outcome", "y": "no outcome"}, not_agreed=2), False)
     assert "No candidates (no outcome): x, y." in left and "In 2 of 80 fits" in left
 
@@ -202,8 +204,6 @@ def test_everything_wrong_is_said_at_once(rng: np.random.Generator) -> None:
         bc.market_power(panel, durations=0, effects=-1, scale="lift")  # type: ignore[arg-type]
     with pytest.raises(DataError, match="can tell about no test at all"):
         bc.market_power(planned(table(rng, 6)))
-    with pytest.raises(DataError, match="units are treated"):
-        bc.SyntheticControl(panel)
 
 
 def test_units_that_cannot_be_markets_are_named(rng: np.random.Generator) -> None:
