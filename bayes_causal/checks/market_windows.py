@@ -82,7 +82,7 @@ def before(panel: Panel) -> Panel:
 def periods(panel: Panel) -> int:
     """Steps of the panel's frequency from its first period to its last."""
     at = panel.dataset["period"].values
-    return int(at[-1] - at[0]) + 1
+    return int(at[-1] - at[0]) + 1 if at.size else 0
 
 
 def longest(total: int) -> int:

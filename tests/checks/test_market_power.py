@@ -204,6 +204,9 @@ def test_everything_wrong_is_said_at_once(rng: np.random.Generator) -> None:
         bc.market_power(panel, durations=0, effects=-1, scale="lift")  # type: ignore[arg-type]
     with pytest.raises(DataError, match="can tell about no test at all"):
         bc.market_power(planned(table(rng, 6)))
+    early = frame.assign(d=((frame["city"] == "a") | ((frame["city"] == "b") & (frame["t"] > 20))).astype(int))
+    with pytest.raises(DataError, match="at least 7 before it, and there are 0"):
+        bc.market_power(planned(early, exposures=None, treatment="d"))
 
 
 def test_units_that_cannot_be_markets_are_named(rng: np.random.Generator) -> None:
