@@ -143,8 +143,7 @@ def placed(
     jobs = []
     for m, (_, d) in enumerate(fits):
         first = int(period[d.position[0]])
-        whole = ((w, d.earlier(int(k) - first, max(durations))) for w, k in enumerate(onset) if _usable(d, int(k) - first))
-        jobs += [(m, w, _cut(e, max(durations))) for w, e in whole]
+        jobs += [(m, w, d.earlier(int(k) - first, max(durations))) for w, k in enumerate(onset) if _usable(d, int(k) - first)]
     shape = len(fits), len(durations), onset.size
     numbers = {name: np.full(shape, np.nan) for name in ("value", "lower", "upper", "outcome")}
     agree = np.ones((shape[0], shape[2]), bool)
@@ -170,19 +169,12 @@ def _usable(d: DonorDesign, onset: int) -> bool:
     return bool((rows < onset).sum() >= FEWEST_ROWS and (rows >= onset).any() and np.ptp(d.y[rows[rows < onset]]) > 0)
 
 
-def _cut(d: DonorDesign, most: int) -> DonorDesign:
-    """The design up to the end of its window, or of its rows."""
-    end = slice(0, min(d.rows, d.onset + most))
-    of_rows = {name: getattr(d, name)[end] for name in ("y", "x", "fitted", "treated", "seen", "position")}
-    return replace(d, **of_rows)
-
-
 def _fitted(
     model: DonorModel, jobs: list[tuple[int, int, DonorDesign]], draws: int, seed: int
 ) -> Iterator[tuple[int, int, DonorDesign, dict[str, np.ndarray]]]:
-    """Market, window, design and sites of every job, in blocks of one shape with equally many donors."""
-    for donors in sorted({d.donors.size for _, _, d in jobs}):
-        alike = [job for job in jobs if job[2].donors.size == donors]
+    """Market, window, design and sites of every job, in blocks of one shape: equally many donors and rows."""
+    for shape in sorted({(d.donors.size, d.rows) for _, _, d in jobs}):
+        alike = [job for job in jobs if (job[2].donors.size, job[2].rows) == shape]
         size = -(-len(alike) // -(-len(alike) // BLOCK))  # blocks of one shape, as even as can be
         for low in range(0, len(alike), size):
             block = alike[low : low + size]
