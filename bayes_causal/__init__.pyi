@@ -2,6 +2,7 @@ from . import baselines as baselines
 from . import errors as errors
 from .checks.base import Check as Check
 from .checks.catalogue import check as check
+from .checks.market_power import market_power as market_power
 from .checks.power import power as power
 from .data.examples import load_example as load_example
 from .data.panel import Panel as Panel

@@ -69,13 +69,17 @@ def _parser() -> argparse.ArgumentParser:
     models = commands.add_parser("models", help="every model, baseline, check and engine")
     models.set_defaults(command=_models)
 
-    power = commands.add_parser("power", help="what effects a study of a series would find, by how long the test runs")
-    power.add_argument("study", metavar="STUDY.yaml", help="without data.intervention, a test that is being planned")
+    power = commands.add_parser("power", help="what effects a test would find, by how long it runs and in which market")
+    power.add_argument("study", metavar="STUDY.yaml", help="of a series, or of synthetic control; may be a test to come")
     power.add_argument("--durations", metavar="N", type=int, nargs="+", help="lengths of the test, in dates")
-    power.add_argument("--effects", metavar="SIZE", type=float, nargs="+", help="sizes of the effect, in units of the outcome")
+    power.add_argument("--markets", metavar="UNIT", nargs="+", help="synthetic control: candidates, by default every unit")
+    power.add_argument(
+        "--effects", metavar="SIZE", type=float, nargs="+", help="in units of the outcome; 0.05 for a lift of 5 %%"
+    )
     power.add_argument("--power", metavar="P", type=float, default=0.8, help="how often the smallest effect is found (0.8)")
-    power.add_argument("--out", metavar="DIR", help="a new folder for power.csv and power.png")
+    power.add_argument("--out", metavar="DIR", help="a new folder for tables and a figure")
     power.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help="any key of the study")
+    power.add_argument("--json", action="store_true", help="everything as JSON on stdout, instead of the table")
     power.set_defaults(command=_power)
 
     report = commands.add_parser("report", help="rebuild the report of a run without refitting")
@@ -216,8 +220,13 @@ def _power(options: argparse.Namespace) -> int:
     with interruptible():
         from bayes_causal.study.power import run_power
 
-        asked = {"durations": options.durations, "effects": options.effects, "power": options.power}
-        _, text = run_power(options.study, **asked, out=options.out, overrides=options.set)
+        asked = {name: getattr(options, name) for name in ("durations", "effects", "power", "markets")}
+        found, text = run_power(options.study, **asked, out=options.out, overrides=options.set)
+    if options.json:
+        from bayes_causal.study.power import as_json
+
+        print(as_json(found))
+        return DONE
     print(text, end="" if options.out is None else f"\nWritten: {options.out}\n")
     return DONE
 

@@ -44,6 +44,12 @@ def hull(model: Model, tree: xr.DataTree) -> Check:
     )
     if moved > FAR:
         text = f"{said}. No weights reproduce it: what is left is not noise alone, and may go on after the treatment."
+        positive = bool((d.center + d.scale * np.column_stack([y, x]) > 0).all())
+        if outside > 0.5 and positive and not model.panel.outcome_name.lower().startswith(("log", "ln")):
+            text += (
+                " A unit much larger or smaller than its donors swings more or less than they do: where swings are in proportion "
+                "to size, the logarithm of the outcome makes them alike and leaves a difference in level."
+            )
         return Check("hull", False, "warning", text, numbers)
     return Check("hull", True, "warning", f"{said}.", numbers)
 

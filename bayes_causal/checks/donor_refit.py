@@ -59,14 +59,21 @@ class Refit:
 
 def refit(model: DonorModel, designs: Sequence[DonorDesign], *, seed: int = SEED) -> list[Refit]:
     """Every design by one chain, all of them in lockstep; they have equally many donors."""
+    return [_refit(model, d, sites) for d, sites in zip(designs, drawn(model, designs, seed=seed), strict=True)]
+
+
+def drawn(
+    model: DonorModel, designs: Sequence[DonorDesign], *, draws: int | None = None, warmup: int | None = None, seed: int = SEED
+) -> list[dict[str, np.ndarray]]:
+    """(draws, ...) sites of every design, by one chain each, all of them in lockstep; they have equally many donors."""
     from bayes_causal.inference.gibbs_problems import sample_problems, stacked
 
     gaps = sorted({int(g) for d in designs for g in np.unique(d.gap[1:])})
     sums = stacked([model.sums(d, gaps=gaps) for d in designs])
     form = model.form(sums)
-    warmup = min(WARMUP, getattr(form, "settled", WARMUP))
-    sites = sample_problems(form, draws=DRAWS, warmup=warmup, seed=seed)
-    return [_refit(model, d, {k: v[p].reshape(-1, *v.shape[3:]) for k, v in sites.items()}) for p, d in enumerate(designs)]
+    long_enough = min(WARMUP, getattr(form, "settled", WARMUP))
+    sites = sample_problems(form, draws=draws or DRAWS, warmup=warmup or long_enough, seed=seed)
+    return [{k: v[p].reshape(-1, *v.shape[3:]) for k, v in sites.items()} for p in range(len(designs))]
 
 
 def _refit(model: DonorModel, d: DonorDesign, sites: dict[str, Any]) -> Refit:

@@ -140,6 +140,7 @@ def leave_one_out(model: Model, tree: xr.DataTree, *, level: float = 0.9) -> Che
         {"without": u, "weight": float(w), **r.row(level)} for u, w, r in zip(labels, share, runs, strict=True)
     ]
     table.sort(key=lambda r: -abs(r["weight"]))
+    paths = {u: [float(v) for v in r.gap] for u, r in zip(labels, runs, strict=True)}
     real = _real(model, tree, level).rows()[0]
     outside = [r["without"] for r in table if not real["lower"] <= r["value"] <= real["upper"]]
     turned = [r["without"] for r in table if _away(r) != _away(real)]
@@ -148,12 +149,12 @@ def leave_one_out(model: Model, tree: xr.DataTree, *, level: float = 0.9) -> Che
     said = f"Without one donor at a time the estimate lies between {low:.3g} and {high:.3g}; with all it is {real['value']:.3g}"
     if outside:
         text = f"{said}. Without {_few(outside)} it leaves the interval of the whole: the answer hangs on that donor."
-        return Check("leave_one_out", False, "warning", text, numbers, table)
+        return Check("leave_one_out", False, "warning", text, numbers, table, paths)
     if turned:
         way = "no longer leaves" if _away(real) else "leaves"
         text = f"{said}. Without {_few(turned)} the {level:.0%} interval {way} out zero: whether there is an effect hangs on it."
-        return Check("leave_one_out", False, "warning", text, numbers, table)
-    return Check("leave_one_out", True, "warning", f"{said}, inside its interval throughout.", numbers, table)
+        return Check("leave_one_out", False, "warning", text, numbers, table, paths)
+    return Check("leave_one_out", True, "warning", f"{said}, inside its interval throughout.", numbers, table, paths)
 
 
 def _real(model: DonorModel, tree: xr.DataTree, level: float) -> Estimate:

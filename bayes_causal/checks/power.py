@@ -126,6 +126,12 @@ def suited(series: TimeSeries, durations: Sequence[int] | int | None) -> tuple[i
 
 def _refuse(durations: Any, effects: Any, power: float, level: float, windows: int, draws: int) -> None:
     """Raise ValueError, all problems at once."""
+    if wrong := wrong_settings(durations, effects, power, level, windows, draws):
+        raise ValueError("; ".join(wrong))
+
+
+def wrong_settings(durations: Any, effects: Any, power: float, level: float, windows: int, draws: int) -> list[str]:
+    """Every setting that cannot be, in words."""
     wrong = []
     if durations is not None and (
         np.size(durations) == 0 or (np.asarray(durations) < 1).any() or (np.mod(durations, 1) != 0).any()
@@ -141,8 +147,7 @@ def _refuse(durations: Any, effects: Any, power: float, level: float, windows: i
         for name, v, least in (("windows", windows, APART), ("draws", draws, 100))
         if v < least
     ]
-    if wrong:
-        raise ValueError("; ".join(wrong))
+    return wrong
 
 
 def mde(model: Model, tree: xr.DataTree, *, level: float = 0.9, power: float = 0.8, windows: int = 0) -> Check:

@@ -9,6 +9,7 @@ from bayes_causal.data.columns import WORDS, Labels, collect, labels, missing_co
 from bayes_causal.data.declare import Declaration
 
 NOTHING = np.empty((0, 0, 0), bool)
+LAST = "last"  # a test being planned: every unit may be treated from the last period on, and all before is the time before
 
 
 def read_exposures(declared: Declaration, unit: Labels, time: Labels) -> tuple[np.ndarray, np.ndarray, list[str]]:
@@ -18,7 +19,8 @@ def read_exposures(declared: Declaration, unit: Labels, time: Labels) -> tuple[n
     ----------
     declared : Declaration
         Its `exposures` has the panel's unit column or `unit`, its group column or `group` (optional), and `start` and `end`,
-        inclusive and in the units of time; a missing end lasts until the end of the data.
+        inclusive and in the units of time; a missing end lasts until the end of the data. ``"last"`` treats every unit in the
+        last period.
     unit, time : Labels
 
     Returns
@@ -28,6 +30,10 @@ def read_exposures(declared: Declaration, unit: Labels, time: Labels) -> tuple[n
     problems : list of str
         Among them exposures of unknown units and exposures that cover no period: neither is dropped silently.
     """
+    if isinstance(declared.exposures, str) and declared.exposures == LAST:
+        planned = np.zeros((len(unit.values), len(time.values), 1), bool)
+        planned[:, -1:] = True
+        return planned, np.array([declared.single_group]), []
     table = open_table(declared.exposures, "exposures")
     columns = table.collect_schema().names()
     named = _names(declared, columns)

@@ -24,6 +24,7 @@ PANEL_TEMPLATE = """\
   # group: campaign            # which treatment it is: effects are pooled over groups
   # arms: arm                  # instead of treatment: column of several treatments; 0, none, control or empty = untreated
   # exposures: exposures.csv   # instead of treatment and group: rows (unit, group, start, end), both ends included
+  # exposures: last            # plan a test with synthetic control: bayes-causal power
   # cohort: first_treated      # instead of treatment: first treated period, 0 or empty = never
   # covariates: [income]
   # predictors: [schooling]    # what synthetic control matches beside the outcome; may have gaps

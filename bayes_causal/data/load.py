@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bayes_causal.data.examples import EXPOSURES, PREFIX, example_source, example_table
+from bayes_causal.data.exposures import LAST
 from bayes_causal.data.kinds import KINDS, SHARED_KEYS
 from bayes_causal.data.memory import held_in_memory, parquet_rows
 from bayes_causal.data.panel import Panel
@@ -100,7 +101,7 @@ def load_panel(keys: Mapping[str, Any], base: str | Path, outcome: str | None = 
         exposures = _exposures(given["exposures"], Path(base))
     if (exposures is not None and not {"treatment", "arms", "cohort", "layout"} & set(declared)) or "exposures" in given:
         declared["exposures"] = exposures
-        if "where" in given:
+        if "where" in given and exposures != LAST:
             declared["exposures"] = _reached(exposures, table, declared)
     panel = Panel.from_frame(table, **declared)
     return panel, provenance.minus(panel.counts["dropped"])
@@ -155,9 +156,11 @@ def _declared(given: Mapping[str, Any], columns: dict[str, Any], outcome: str | 
     return declared
 
 
-def _exposures(source: str | Sequence[Mapping[str, Any]], base: Path) -> pa.Table:
+def _exposures(source: str | Sequence[Mapping[str, Any]], base: Path) -> pa.Table | str:
     if not isinstance(source, str):
         return _exposure_rows(source)
+    if source == LAST:
+        return LAST
     if not str(source).startswith(PREFIX):
         return read_table(source, base=base)[0]
     tables = example_table(str(source).removeprefix(PREFIX))

@@ -83,7 +83,8 @@ class Panel:
             Column saying which treatment it is, read on treated rows only; or the group column of `exposures`.
         exposures : table, optional
             Rows (unit, group, start, end), both ends inclusive and in the units of time; spells may overlap; a missing end
-            lasts until the end of the data.
+            lasts until the end of the data. Or ``"last"``: every unit is treated in the last period, for a test that is being
+            planned (`bayes_causal.market_power`).
         cohort : str, optional
             Column of first treated times; 0, infinite or missing is never.
         covariates : sequence of str

@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from bayes_causal.data.exposures import LAST
 from bayes_causal.errors import StudyError, closest
 from bayes_causal.study.rules import broken_rules
 from bayes_causal.study.schema import DataSection, EngineSection, ModelSection, Study
@@ -203,6 +204,7 @@ def _absolute(study: Study, folder: Path) -> Study:
         return str(folder / Path(path).expanduser())
 
     paths = {key: place(getattr(study.data, key)) for key in PATHS}
+    paths |= {"exposures": LAST} if study.data.exposures == LAST else {}
     sources = tuple(place(path) for path in study.data.sources)
     data = study.data.model_copy(update=paths | {"sources": sources})
     return study.model_copy(update={"data": data, "output": place(study.output or f"runs/{study.name}")})

@@ -133,11 +133,16 @@ def _answer(study: Study, outcome: str | None, stages: Stages, *, first: bool, q
     return Answer(name, data_record(data.counts, provenance), model, tree, estimates, checks)
 
 
-def series_model(study: Study) -> Any:
+def model_of(study: Study) -> Any:
     """The model of a study, and nothing done with it."""
+    return _model(study, data_of(study))
+
+
+def data_of(study: Study) -> Any:
+    """The data of a study's headline."""
     from bayes_causal.data.load import load_data
 
-    return _model(study, load_data(_declared(study), "/", next(iter(study.data.all_outcomes), None))[0])
+    return load_data(_declared(study), "/", next(iter(study.data.all_outcomes), None))[0]
 
 
 def _declared(study: Study) -> dict[str, Any]:

@@ -40,7 +40,9 @@ class DataSection(Section):
     outcomes: Names = Field((), description="several outcomes; `outcome`, else the first, is the headline")
     treatment: str | None = Field(None, description="0/1 column, on while the unit is treated")
     group: str | None = Field(None, description="column that says which treatment it is")
-    exposures: str | tuple[dict[str, Any], ...] | None = Field(None, description="rows (unit, group, start, end), or their file")
+    exposures: str | tuple[dict[str, Any], ...] | None = Field(
+        None, description="rows (unit, group, start, end), or their file, or last"
+    )
     cohort: str | None = Field(None, description="column of the first treated period, 0 or empty = never")
     covariates: Names = ()
     predictors: Names = Field((), description="columns that synthetic control may match; gaps are allowed")
