@@ -180,27 +180,8 @@ class Exchange:
         return log_likelihood(sums, forms, sigma, state["rho"]) + log_dirichlet(state["log_w"], state["log_alpha"]) + priors
 
     def _weights(self, sums: ExchangeSums, state: Mapping[str, Array], uniform: Array) -> dict[str, Array]:
-        """Weights and log α: rounds of exchanges, and after each a move of α with all weights."""
-        m, donors = self.precision(sums, state), sums.first.shape[-1] - 2
-        gram, along, upto = m[:donors, :donors], m[:donors, donors], jnp.triu(jnp.ones((donors, donors)))
-
-        def a_round(carry: tuple[Array, Array], u: Array) -> tuple[tuple[Array, Array], Array]:
-            log_w, x = carry
-            w = jnp.exp(log_w)
-            start = log_w, w @ upto, along - gram @ w
-            each = u[3:].reshape(-1, 5), jnp.arange(self.moves) % 2 == 0
-            (log_w, _, _), taken = jax.lax.scan(partial(_exchanged, gram, jnp.exp(x)), start, each)
-            log_w = log_w - logsumexp(log_w)
-            delta = STEP * ndtri(u[0])
-            new, change = spread(log_w, x, delta, ndtri(u[1]))
-            both = jnp.exp(jnp.stack([log_w, new]))
-            fit = both @ along - 0.5 * ((both @ gram) * both).sum(1)
-            inside = (x + delta > sums.log_range[0]) & (x + delta < sums.log_range[1])
-            moves = inside & (jnp.log(u[2]) < change + fit[1] - fit[0])
-            return (jnp.where(moves, new, log_w), jnp.where(moves, x + delta, x)), jnp.mean(taken.astype(float))
-
-        (log_w, x), accepted = jax.lax.scan(a_round, (state["log_w"], state["log_alpha"]), uniform)
-        return {"log_w": log_w, "log_alpha": x, "acceptance_rate": accepted.mean()}
+        """Weights and log α."""
+        return traded(self.precision(sums, state), sums.log_range, self.moves, state, uniform)
 
     def precision(self, sums: ExchangeSums, state: Mapping[str, Array]) -> Array:
         """(J + 1, J + 1) products of donors and outcome at the current σ and ρ, the intercept integrated out."""
@@ -232,6 +213,34 @@ class Exchange:
 
         x = draw_on_line(density, jnp.arctanh(state["rho"]), jnp.arctanh(rho), jnp.maximum(0.75 / jnp.sqrt(n), 0.5), u)
         return jnp.clip(jnp.tanh(x), -1 + 1e-15, 1 - 1e-15)
+
+
+def traded(m: Array, log_range: Array, moves: int, state: Mapping[str, Array], uniform: Array) -> dict[str, Array]:
+    """Weights and log α after rounds of exchanges, each followed by a move of α with all weights.
+
+    `m` (J + 1, J + 1) are products of donors and outcome in units of their errors' variance, the intercept integrated out;
+    `uniform` (ROUNDS, 3 + 5 moves).
+    """
+    donors = m.shape[0] - 1
+    gram, along, upto = m[:donors, :donors], m[:donors, donors], jnp.triu(jnp.ones((donors, donors)))
+
+    def a_round(carry: tuple[Array, Array], u: Array) -> tuple[tuple[Array, Array], Array]:
+        log_w, x = carry
+        w = jnp.exp(log_w)
+        start = log_w, w @ upto, along - gram @ w
+        each = u[3:].reshape(-1, 5), jnp.arange(moves) % 2 == 0
+        (log_w, _, _), taken = jax.lax.scan(partial(_exchanged, gram, jnp.exp(x)), start, each)
+        log_w = log_w - logsumexp(log_w)
+        delta = STEP * ndtri(u[0])
+        new, change = spread(log_w, x, delta, ndtri(u[1]))
+        both = jnp.exp(jnp.stack([log_w, new]))
+        fit = both @ along - 0.5 * ((both @ gram) * both).sum(1)
+        inside = (x + delta > log_range[0]) & (x + delta < log_range[1])
+        taken_too = inside & (jnp.log(u[2]) < change + fit[1] - fit[0])
+        return (jnp.where(taken_too, new, log_w), jnp.where(taken_too, x + delta, x)), jnp.mean(taken.astype(float))
+
+    (log_w, x), accepted = jax.lax.scan(a_round, (state["log_w"], state["log_alpha"]), uniform)
+    return {"log_w": log_w, "log_alpha": x, "acceptance_rate": accepted.mean()}
 
 
 def _exchanged(gram: Array, alpha: Array, carry: Walk, each: tuple[Array, Array]) -> tuple[Walk, Array]:
