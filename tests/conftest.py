@@ -3,14 +3,19 @@ from __future__ import annotations
 import os
 import sys
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from bayes_causal.data.panel import Panel
 
 settings.register_profile("repeatable", derandomize=True, deadline=None, max_examples=50)
 settings.load_profile("repeatable")
@@ -64,3 +69,44 @@ def needs() -> Callable[[str], ModuleType]:
         return pytest.fail(reason) if expected else pytest.skip(reason)
 
     return load
+
+
+Several = Callable[..., "tuple[Panel, np.ndarray]"]
+
+
+@pytest.fixture
+def several(rng: np.random.Generator) -> Several:
+    """Panels of treated units t00, t01, … with donors d00, d01, … on two common factors, and what errs in the treated."""
+    from bayes_causal.data.panel import Panel
+
+    def make(
+        onsets: Sequence[int] = (8, 9),
+        *,
+        donors: int = 3,
+        periods: int = 12,
+        effects: float | Sequence[float] = 0.0,
+        correlation: float = 0.5,
+        rho: float = 0.4,
+        sigma: float = 0.3,
+        ends: int | None = None,
+        without: Collection[tuple[str, int]] = (),
+    ) -> tuple[Panel, np.ndarray]:
+        units, time = len(onsets), np.arange(periods)
+        common = rng.standard_normal((periods, 2)).cumsum(0)
+        x = common @ rng.standard_normal((2, donors)) + 0.5 * rng.standard_normal((periods, donors)).cumsum(0)
+        shared, own = rng.standard_normal((periods, 1)), rng.standard_normal((periods, units))
+        error = sigma * (np.sqrt(correlation) * shared + np.sqrt(1 - correlation) * own)
+        error[0] /= np.sqrt(1 - rho**2)
+        for t in time[1:]:
+            error[t] += rho * error[t - 1]
+        on = (time[:, None] >= np.array(onsets)) & (time[:, None] < (np.array(onsets) + ends if ends else periods))
+        y = np.column_stack([3 + x @ rng.dirichlet(np.ones(donors), units).T + error + on * effects, x])
+        names = [f"t{k:02d}" for k in range(units)] + [f"d{k:02d}" for k in range(donors)]
+        treated = np.column_stack([on, np.zeros_like(x, bool)])
+        frame = pd.DataFrame(
+            {"unit": np.tile(names, periods), "t": np.repeat(time, len(names)), "y": y.ravel(), "d": treated.ravel()}
+        )
+        kept = [cell not in without for cell in zip(frame["unit"], frame["t"], strict=True)]
+        return Panel.from_frame(frame[kept].astype({"d": int}), unit="unit", time="t", outcome="y", treatment="d"), error
+
+    return make

@@ -73,7 +73,15 @@ def test_the_effect_is_found_and_every_answer_is_there(folder: Path) -> None:
 
 def test_the_checks_are_those_of_the_model(checks: dict[str, dict[str, Any]]) -> None:
     own = {e.name for e in CHECKS.values() if "synthetic_control" in e.modules}
-    assert own == {"placebo_time", "placebo_space", "leave_one_out", "hull", "donor_concentration", "unshared_trend"}
+    assert own == {
+        "placebo_time",
+        "placebo_space",
+        "leave_one_out",
+        "hull",
+        "donor_concentration",
+        "unshared_trend",
+        "shared_errors",
+    }
     assert own < set(checks) and not {"pretrend", "twfe_weights", "overlap", "few_clusters", "identification"} & set(checks)
     assert all(len(c["text"]) > 20 and "nan" not in c["text"] for c in checks.values())
 

@@ -100,6 +100,7 @@ CHECKS: dict[str, CheckEntry] = {
         CheckEntry("hull", donors("donor_pool"), "can any weighted average of donors follow the treated unit?"),
         CheckEntry("donor_concentration", donors("donor_pool"), "which donors carry the weight?"),
         CheckEntry("unshared_trend", donors("donor_pool"), "does the treated unit wander off its donors?"),
+        CheckEntry("shared_errors", donors("shared_errors"), "do treated units err together, all pairs alike?"),
         CheckEntry("mde", any_kind("design") | series("power"), "how large must an effect be to show?"),
     )
 }

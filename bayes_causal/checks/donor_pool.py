@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from bayes_causal.checks.base import Check, needs_donors
+from bayes_causal.checks.unit_by_unit import unit_by_unit
 from bayes_causal.models.base import DonorModel, Model
 from bayes_causal.models.donor_design import DonorDesign
 
@@ -18,6 +19,7 @@ PERSISTENT = 0.9
 MOST_SHOWN = 15
 
 
+@unit_by_unit
 def hull(model: Model, tree: xr.DataTree) -> Check:
     """How far the treated unit's pre-period lies from every weighted average of donors, after the shift the intercept may take.
 
@@ -54,6 +56,7 @@ def hull(model: Model, tree: xr.DataTree) -> Check:
     return Check("hull", True, "warning", f"{said}.", numbers)
 
 
+@unit_by_unit
 def donor_concentration(model: Model, tree: xr.DataTree) -> Check:
     """How many donors carry the weight, (Σ|w|)²/Σw², and how far the effect moves over weights that fit about as well.
 
@@ -91,6 +94,7 @@ def donor_concentration(model: Model, tree: xr.DataTree) -> Check:
     return Check("donor_concentration", None, "info", text, numbers, table)
 
 
+@unit_by_unit
 def unshared_trend(model: Model, tree: xr.DataTree) -> Check:
     """Does what the weights leave over wander? The probability that its autocorrelation is above 0.9.
 

@@ -10,6 +10,7 @@ import xarray as xr
 from bayes_causal.checks.base import Check, needs_donors
 from bayes_causal.checks.donor_refit import Refit, refit
 from bayes_causal.checks.placebo_dates import DATES, EARLIEST, FEWEST, most_by_chance
+from bayes_causal.checks.unit_by_unit import unit_by_unit
 from bayes_causal.data.columns import show
 from bayes_causal.estimates import Estimand, Estimate, from_draws
 from bayes_causal.models.base import DonorModel, Model
@@ -18,6 +19,7 @@ ATT = Estimand("att", "realised")
 FEWEST_ROWS = 5  # before a placebo date
 
 
+@unit_by_unit
 def placebo_space(model: Model, tree: xr.DataTree, *, level: float = 0.9) -> Check:
     """The same model for each donor as if it had been treated, with the other donors: none should have an effect.
 
@@ -79,6 +81,7 @@ def placebo_space(model: Model, tree: xr.DataTree, *, level: float = 0.9) -> Che
     return Check("placebo_space", True, "warning", said, numbers, table, paths)
 
 
+@unit_by_unit
 def placebo_time(model: Model, tree: xr.DataTree, *, dates: int = DATES, periods: int | None = None, level: float = 0.9) -> Check:
     """The same model with a treatment at each of several dates before the real one: none should have an effect.
 
@@ -123,6 +126,7 @@ def placebo_time(model: Model, tree: xr.DataTree, *, dates: int = DATES, periods
     return Check("placebo_time", True, "warning", said, numbers, table)
 
 
+@unit_by_unit
 def leave_one_out(model: Model, tree: xr.DataTree, *, level: float = 0.9) -> Check:
     """The effect without each donor in turn, all of them fitted anew.
 

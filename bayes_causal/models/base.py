@@ -447,6 +447,19 @@ class DonorModel(Model, Natural, Protocol):
 
 
 @runtime_checkable
+class UnitByUnit(Model, Protocol):
+    """A model of several treated units, each of which a `DonorModel` can be asked about alone."""
+
+    def one_by_one(self, posterior: xr.Dataset) -> Sequence[tuple[Any, DonorModel, xr.Dataset]]:
+        """Each unit's label, the model of it alone, and its share of a posterior under the names of that model."""
+        ...
+
+    def innovations(self, posterior: xr.Dataset) -> xr.DataArray:
+        """(unit, date) one-step errors before the treatment over their sds, at posterior means; NaN where there is no outcome."""
+        ...
+
+
+@runtime_checkable
 class LeavesOut(PanelModel, Protocol):
     """A model of a panel that can leave units out cheaply: the rest of the posterior is exact given the hyperparameters."""
 

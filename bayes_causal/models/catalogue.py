@@ -132,11 +132,11 @@ MODELS: dict[str, ModelEntry] = {
             "bayes_causal.models.synthetic_control",
             "SyntheticControl",
             "panel",
-            "synthetic control: one treated unit beside a weighted average of units never treated",
+            "synthetic control: each treated unit beside a weighted average of untreated ones; effects of several are pooled",
             "a weighted comparison",
             "a stable relation to the donors; donors the treatment leaves alone; no other event; no anticipation",
             ("att", "cumulative", "relative"),
-            ("time", "event_time"),
+            ("time", "event_time", "unit", "cohort"),
             label="Bayesian synthetic control",
             handbook="CausalImpact",
             weighs=(
@@ -149,6 +149,7 @@ MODELS: dict[str, ModelEntry] = {
                 "weights: softmax   w = softmax(z),   z_j ~ N(0, s²)",
                 "weights: horseshoe   w_j s_j ~ N(0, σ²τ²λ_j²/N),   λ_j, τ half-Cauchy",
                 "weights: factor   y_it = a_i + λ_i'f_t + e_it, the treated unit besides with a walk m_t = m_t−1 + N(0, q²σ²)",
+                "several treated units: v of one date have correlation c; effects τ_i ~ N(τ, ω²), averages over treated dates",
             ),
             symbols=(
                 ("w_j", "weight of donor j: none is negative and together they are one, but with horseshoe and factor"),
@@ -157,8 +158,9 @@ MODELS: dict[str, ModelEntry] = {
                 ("f_t, λ_i", "factors common to all, and what they do to unit i; gaps of donors are left out, cell by cell"),
                 ("a", "by how much the treated unit lies above or below its weighted donors"),
                 ("ρ, v_t", "how much of a gap remains a period later, and its news; ρ is 0 with iid errors"),
+                ("τ_i, c", "average effect on unit i, whatever its course, and how far treated units err together"),
             ),
-            sections=("series", "donors"),
+            sections=("series", "groups", "donors"),
         ),
         ModelEntry(
             "structural_time_series",

@@ -115,8 +115,8 @@ def donor_problems(panel: Panel, donors: Sequence[Any] | None, exclude: Sequence
     if treated.size != 1:
         named = ", ".join(show(u) for u in units[treated][:5]) + (", …" if treated.size > 5 else "")
         problems.append(
-            f"{treated.size} units are treated ({named}), and this version compares one with its donors: keep one of them and "
-            "the units never treated, as panel.select(units=[…]), or where in a study"
+            f"{treated.size} units are treated ({named}), and several at once take weights='simplex': ask for those, or keep one "
+            "of the units and those never treated, as panel.select(units=[…]), or where in a study"
         )
     labels = [str(u) for u in units]
     for option, asked in (("donors", donors or ()), ("exclude", exclude)):

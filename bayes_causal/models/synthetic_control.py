@@ -45,7 +45,8 @@ class SyntheticControl:
     ----------
     panel : Panel
         One unit is treated; units never treated, with an outcome wherever the treated unit has one, are its donors. With
-        weights="factor" donors may have gaps and be treated later than it: such cells are left out of the likelihood.
+        weights="factor" donors may have gaps and be treated later than it: such cells are left out of the likelihood. Several
+        treated units under weights="simplex" make a `bayes_causal.models.several_treated.SeveralTreated`.
     weights : {"simplex", "softmax", "horseshoe", "factor"}
         How donors stand in for the treated unit: see `bayes_causal.models.donor_weights`.
     intercept : bool
@@ -77,6 +78,14 @@ class SyntheticControl:
     name: ClassVar[str] = "synthetic_control"
     headline: ClassVar[Estimand] = Estimand("att", "realised")
 
+    def __new__(cls, panel: Panel | None = None, **options: Any) -> Any:
+        """The model of one treated unit, or that of several where the panel has them."""
+        if isinstance(panel, Panel) and panel.ever_treated.sum() > 1 and options.get("weights", "simplex") == "simplex":
+            from bayes_causal.models.several_treated import SeveralTreated
+
+            return SeveralTreated(panel, **options)
+        return super().__new__(cls)
+
     def __init__(
         self,
         panel: Panel,
@@ -91,7 +100,7 @@ class SyntheticControl:
         priors: Priors | None = None,
     ):
         settled: dict[str, Any] = {"weights": weights, "intercept": intercept, "errors": errors, "priors": priors or Priors()}
-        settled |= {"donors": _listed(donors), "exclude": _listed(exclude), "factors": factors}
+        settled |= {"donors": listed(donors), "exclude": listed(exclude), "factors": factors}
         refuse_options(panel, settled | {"predictors": predictors})
         for key, value in ({"panel": panel} | settled).items():
             object.__setattr__(self, key, value)
@@ -287,5 +296,6 @@ ASSUMPTIONS = (
 )
 
 
-def _listed(units: Any) -> tuple[Any, ...]:
+def listed(units: Any) -> tuple[Any, ...]:
+    """Units as given, one alone or several."""
     return (units,) if isinstance(units, str) else tuple(units or ())

@@ -150,13 +150,13 @@ class Exchange:
 
         def a_pass(state: dict[str, Array], uniform: Array) -> tuple[dict[str, Array], Array]:
             u = jnp.split(uniform, np.cumsum(sizes)[:-1])
-            log_w, x, accepted = self._weights(sums, state, u[0].reshape(ROUNDS, -1))
-            state = state | {"log_w": log_w, "log_alpha": draw_concentration(sums, x, log_w, u[1])}
-            forms = residual_forms(sums, jnp.exp(log_w))
+            state = state | traded(self.precision(sums, state), sums.log_range, self.moves, state, u[0].reshape(ROUNDS, -1))
+            state["log_alpha"] = draw_concentration(sums, state["log_alpha"], state["log_w"], u[1])
+            forms = residual_forms(sums, jnp.exp(state["log_w"]))
             state["log_sigma"] = self.draw_sigma(sums, state, forms, u[2])
             if self.ar:
                 state["rho"] = self.draw_rho(sums, state, forms, u[3])
-            return state, accepted
+            return state, state["acceptance_rate"]
 
         found, accepted = jax.lax.scan(a_pass, dict(state), uniform)
         return found | {"acceptance_rate": accepted.mean(), "lp": self.density(sums, found)}
@@ -185,34 +185,6 @@ class Exchange:
         priors = 0.5 * jnp.log(2 / jnp.pi) - jnp.log(sums.sigma_scale) - 0.5 * (sigma / sums.sigma_scale) ** 2
         priors -= jnp.log(sums.log_range[1] - sums.log_range[0]) + (jnp.log(2.0) if self.ar else 0.0)
         return log_likelihood(sums, forms, sigma, state["rho"]) + log_dirichlet(state["log_w"], state["log_alpha"]) + priors
-
-    def _weights(self, sums: ExchangeSums, state: Mapping[str, Array], uniform: Array) -> tuple[Array, Array, Array]:
-        """Log weights, log α, and the share of exchanges made: rounds of them, and after each a move of α with all weights."""
-        m, donors = self.precision(sums, state), sums.first.shape[-1] - 2
-        gram, along, upto = m[:donors, :donors], m[:donors, donors], jnp.triu(jnp.ones((donors, donors)))
-        low, width = sums.log_range[0], sums.log_range[1] - sums.log_range[0]
-
-        def a_round(carry: Walk, u: Array) -> tuple[Walk, Array]:
-            log_w, slope, x = carry
-            start, heavy = (log_w, jnp.exp(log_w) @ upto, slope), jnp.arange(self.moves) % 2 == 0
-            (log_w, _, slope), taken = jax.lax.scan(partial(exchanged, gram, jnp.exp(x)), start, (u[3:].reshape(-1, 5), heavy))
-            log_w = log_w - logsumexp(log_w)
-            # Steps over an end of the range come back from it.
-            step, z = ndtri(u[:2])
-            stepped = jnp.abs(x - low + STEP * step) % (2 * width)
-            new_x = low + jnp.minimum(stepped, 2 * width - stepped)
-            new, change = spread(log_w, x, new_x - x, z)
-            new_w = jnp.exp(new)
-            new_slope = along - gram @ new_w
-            # The fit w'along − ½w'Gram w, by its slope.
-            change += 0.5 * (new_w @ (along + new_slope) - jnp.exp(log_w) @ (along + slope))
-            moves = jnp.log(u[2]) < change
-            kept = jax.tree.map(partial(jnp.where, moves), (new, new_slope, new_x), (log_w, slope, x))
-            return kept, jnp.mean(taken.astype(float))
-
-        first = state["log_w"], along - gram @ jnp.exp(state["log_w"]), state["log_alpha"]
-        (log_w, _, x), accepted = jax.lax.scan(a_round, first, uniform)
-        return log_w, x, accepted.mean()
 
     def precision(self, sums: ExchangeSums, state: Mapping[str, Array]) -> Array:
         """(J + 1, J + 1) products of donors and outcome at the current σ and ρ, the intercept integrated out."""
@@ -244,6 +216,39 @@ class Exchange:
 
         x = draw_on_line(density, jnp.arctanh(state["rho"]), jnp.arctanh(rho), jnp.maximum(0.75 / jnp.sqrt(n), 0.5), u)
         return jnp.clip(jnp.tanh(x), -1 + 1e-15, 1 - 1e-15)
+
+
+def traded(m: Array, log_range: Array, moves: int, state: Mapping[str, Array], uniform: Array) -> dict[str, Array]:
+    """Weights and log α after rounds of exchanges, each followed by a move of α with all weights; the share of exchanges made.
+
+    `m` (J + 1, J + 1) are products of donors and outcome in units of their errors' variance, the intercept integrated out;
+    `uniform` (rounds, 3 + 5 moves).
+    """
+    donors = m.shape[0] - 1
+    gram, along, upto = m[:donors, :donors], m[:donors, donors], jnp.triu(jnp.ones((donors, donors)))
+    low, width = log_range[0], log_range[1] - log_range[0]
+
+    def a_round(carry: Walk, u: Array) -> tuple[Walk, Array]:
+        log_w, slope, x = carry
+        start, heavy = (log_w, jnp.exp(log_w) @ upto, slope), jnp.arange(moves) % 2 == 0
+        (log_w, _, slope), taken = jax.lax.scan(partial(exchanged, gram, jnp.exp(x)), start, (u[3:].reshape(-1, 5), heavy))
+        log_w = log_w - logsumexp(log_w)
+        # Steps over an end of the range come back from it.
+        step, z = ndtri(u[:2])
+        stepped = jnp.abs(x - low + STEP * step) % (2 * width)
+        new_x = low + jnp.minimum(stepped, 2 * width - stepped)
+        new, change = spread(log_w, x, new_x - x, z)
+        new_w = jnp.exp(new)
+        new_slope = along - gram @ new_w
+        # The fit w'along − ½w'Gram w, by its slope.
+        change += 0.5 * (new_w @ (along + new_slope) - jnp.exp(log_w) @ (along + slope))
+        better = jnp.log(u[2]) < change
+        kept = jax.tree.map(partial(jnp.where, better), (new, new_slope, new_x), (log_w, slope, x))
+        return kept, jnp.mean(taken.astype(float))
+
+    first = state["log_w"], along - gram @ jnp.exp(state["log_w"]), state["log_alpha"]
+    (log_w, _, x), accepted = jax.lax.scan(a_round, first, uniform)
+    return {"log_w": log_w, "log_alpha": x, "acceptance_rate": accepted.mean()}
 
 
 def spread(log_w: Array, x: Array, delta: Array, z: Array) -> tuple[Array, Array]:

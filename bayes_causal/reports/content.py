@@ -115,15 +115,24 @@ class RunContent:
             and method in (None, row["method"])
         ]
 
+    def pooled(self) -> list[Mapping[str, Any]]:
+        """The model's rows by `grouping`; of units that it pools, their effect parameters."""
+        found = self._of_units("mean") if self.grouping == "unit" else []
+        return found or self.select(self.grouping, method=self.headline["method"])
+
     def unpooled(self) -> list[Mapping[str, Any]]:
         """Rows by `grouping` without pooling: those of two-way fixed effects; for units, the model's realised effects, each of
-        which sets a unit against its own course.
+        which sets a unit against its own course, or its own donors.
         """
         if self.grouping != "unit":
             return self.select(self.grouping, method="twfe")
+        return self._of_units("realised") if self._of_units("mean") else []
+
+    def _of_units(self, scale: str) -> list[Mapping[str, Any]]:
+        """The model's rows by unit on a scale."""
         own, labels = self.headline, self.headline["by"]
         rows = [r for r in self.rows if r["method"] == own["method"] and r["estimand"] == own["estimand"]]
-        rows = [r for r in rows if r["scale"] == "realised" != own["scale"] and set(r["by"]) - set(labels) == {"unit"}]
+        rows = [r for r in rows if r["scale"] == scale and set(r["by"]) - set(labels) == {"unit"}]
         return [r for r in rows if all(r["by"].get(k, v) == v for k, v in labels.items())]
 
     def dataset(self, group: str) -> xr.Dataset:

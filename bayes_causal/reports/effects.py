@@ -14,7 +14,7 @@ from bayes_causal.reports.tables import flat
 def group_table(content: RunContent) -> dict[str, Any] | None:
     """Every group: when, how many units, pooled and alone, shrinkage; of units, the last three."""
     by = content.grouping
-    own = content.select(by, method=content.headline["method"])
+    own = content.pooled()
     if not own:
         return None
     facts = content.dataset("constant_data")

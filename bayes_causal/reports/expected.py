@@ -73,7 +73,12 @@ def expected(content: RunContent) -> Expected | None:
 
 def has_counterfactual(draws: xr.Dataset, facts: xr.Dataset) -> bool:
     """Whether a group of the tree holds what would have been, date by date, and the facts what was."""
-    return "counterfactual" in draws and {"outcome", "pre", "post"} <= set(facts.data_vars) and bool(facts["post"].any())
+    return (
+        "counterfactual" in draws
+        and "time" in draws["counterfactual"].dims
+        and {"outcome", "pre", "post"} <= set(facts.data_vars)
+        and bool(facts["post"].any())
+    )
 
 
 def flat(draws: xr.DataArray) -> np.ndarray:

@@ -30,6 +30,8 @@ class Priors:
     donors : how many donors a horseshoe expects to have a weight of their own
     loading : sd of the normal on loadings of factors, on outcomes over each unit's own sd
     trend : scale of the half-normal on the sd of the steps of the treated unit's own walk, over sigma, beside factors
+    tau, omega : where several units are treated, sd of the normal on their mean effect, and scale of the half-normal on the sd of
+        effects between them, in units of the sd of their pre-periods, pooled
     """
 
     intercept: float = 10.0
@@ -40,6 +42,8 @@ class Priors:
     donors: float = 3.0
     loading: float = 1.0
     trend: float = 0.5
+    tau: float = 1.0
+    omega: float = 0.5
 
     def as_float64(self) -> Priors:
         """The same as NumPy numbers, which PyTensor takes in double precision."""

@@ -25,6 +25,7 @@ from bayes_causal.reports.figures import (
     power,
     predictive,
     raw_means,
+    unit_gaps,
     weights,
 )
 
@@ -48,6 +49,7 @@ DISTRUSTED = ("verdict", "event-time", "groups", "series", "donors", "comparison
 FIGURES = (
     Drawing("effect", "verdict", effect.draw, effect.alt, effect.CAPTION),
     Drawing("counterfactual", "series", counterfactual.draw, counterfactual.alt, counterfactual.CAPTION),
+    Drawing("unit_gaps", "series", unit_gaps.draw, unit_gaps.alt, unit_gaps.CAPTION),
     Drawing("placebo_gaps", "donors", placebo_gaps.draw, placebo_gaps.alt, placebo_gaps.CAPTION),
     Drawing("weights", "donors", weights.draw, weights.alt, weights.CAPTION),
     Drawing("controls", "controls", controls.draw, controls.alt, controls.CAPTION),

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 CAPTION = (
     "Each group's effect: pooled with the others (dot; thick bar 50%, thin bar the study's level) and estimated on its own "
-    "(hollow square, two-way fixed effects with confidence interval; for units, outcomes less what the unit's own untreated ones "
-    "lead to expect, with credible interval). The line between them is what pooling did: groups with "
+    "(hollow square, two-way fixed effects with confidence interval; for units, outcomes less what its own untreated ones, "
+    "or its own donors, lead to expect, with credible interval). The line between them is what pooling did: groups with "
     "little data move most, towards the mean of all groups (band). That mean is of one treatment; where treatments overlap, the "
     "headline counts all that are active. With effects by event time the two also differ in what they compare with: the period "
     "before onset here, all periods before it there. Intervals of single groups may run beyond the panel."
@@ -57,7 +57,7 @@ def alt(content: RunContent) -> str:
 
 
 def _rows(content: RunContent) -> tuple[list[Row], dict[str, Row]]:
-    pooled = [r for r in content.select(content.grouping, method=content.headline["method"]) if r["value"] is not None]
+    pooled = [r for r in content.pooled() if r["value"] is not None]
     return sorted(pooled, key=lambda r: -r["value"]), {_name(r): r for r in content.unpooled() if r["value"] is not None}
 
 

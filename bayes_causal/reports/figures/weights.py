@@ -57,7 +57,7 @@ def alt(content: RunContent) -> str:
 def _weights(content: RunContent) -> tuple[list[str], tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Names and lower end, mean, upper end of the weights, the heaviest first."""
     posterior = content.dataset("posterior")
-    if "weight" not in posterior or "donor" not in posterior["weight"].dims:
+    if "weight" not in posterior or set(posterior["weight"].dims) != {"chain", "draw", "donor"}:
         return [], (np.empty(0),) * 3
     draws, tail = flat(posterior["weight"]), (1 - float(content.verdict["level"])) / 2
     order = np.argsort(-np.abs(draws.mean(0)))[:MOST]
