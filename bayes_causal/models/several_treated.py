@@ -159,11 +159,10 @@ class SeveralTreated:
 
         `outcome` (N + V,) stands in for the standardised outcomes of the fitted rows and the means over treated ones.
         """
-        from bayes_causal.numerics.simplex import ROUNDS
-        from bayes_causal.numerics.treated_units import PASSES, TreatedUnits
+        from bayes_causal.numerics.treated_units import PASSES, TRADES, TreatedUnits
 
         sums = several_predictive.sums(self, outcome)
-        moves = tuple(max(FEWEST_MOVES, -(-6 * x.shape[-1] // (PASSES * ROUNDS))) for x in self.design.x)
+        moves = tuple(max(FEWEST_MOVES, -(-6 * x.shape[-1] // (PASSES * TRADES))) for x in self.design.x)
         return TreatedUnits(self.errors == "ar1", self.intercept, self.weight_sites, moves, sums)
 
     def natural(self, sites: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

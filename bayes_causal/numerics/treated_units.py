@@ -27,7 +27,6 @@ from jax.scipy.special import logsumexp
 
 from bayes_causal.numerics.simplex import (
     LOG_2PI,
-    ROUNDS,
     TINY,
     ExchangeSums,
     draw_concentration,
@@ -51,6 +50,7 @@ from bayes_causal.numerics.treated_rows import (
 
 State = Mapping[str, Any]
 PASSES = 3  # over units and what ties them together, a sweep: each knows the other only as it was
+TRADES = 8  # rounds of exchanges in a pass
 OMEGA = -1.2  # where log ω is looked for first, in units of its prior's scale
 
 
@@ -172,7 +172,7 @@ class TreatedUnits:
     ) -> dict[str, Array]:
         """The units of a group side by side."""
         keys = jax.random.split(key, 2)
-        uniform = jax.random.uniform(keys[0], (group.last.shape[0], ROUNDS * (5 * moves + 3) + 6), float, TINY)
+        uniform = jax.random.uniform(keys[0], (group.last.shape[0], TRADES * (5 * moves + 3) + 6), float, TINY)
         normal = jax.random.normal(keys[1], (group.last.shape[0],), float)
 
         def one(unit: UnitRows, state: State, uniform: Array, normal: Array) -> dict[str, Array]:
@@ -184,7 +184,7 @@ class TreatedUnits:
         self, sums: TreatedSums, given: Given, unit: UnitRows, constants: Array, moves: int, state: State, u: Array, n: Array
     ) -> dict[str, Array]:
         """One unit: weights with their concentration, σ and ρ with the intercept integrated out, and then the intercept."""
-        trades, rest = u[:-6].reshape(ROUNDS, -1), u[-6:].reshape(3, 2)
+        trades, rest = u[:-6].reshape(TRADES, -1), u[-6:].reshape(3, 2)
         a, v, _ = whitened(sums, unit, given, jnp.exp(state["log_sigma"]), state["rho"], unit.z)
         products = a.at[:, -2].add(-v).T @ a.at[:, -2].add(-v)
         g = sums.intercept_sd**2 / (1 + sums.intercept_sd**2 * products[-1, -1])
