@@ -50,6 +50,8 @@ def draw(content: RunContent) -> Figure | None:
 def alt(content: RunContent) -> str:
     """The figure in words."""
     gaps = _gaps(content)
+    if not gaps:
+        return ""
     after = {unit: float(found[0][when >= 0].mean()) for unit, (when, found) in gaps.items()}
     ends = sorted(after, key=lambda unit: after[unit])
     return (
