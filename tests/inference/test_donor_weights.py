@@ -66,7 +66,7 @@ def test_blocks_agree_with_nuts_on_the_twin(weights: Any, rng: np.random.Generat
     assert disagreements(a * 1.25 + 0.05, b, None), "draws shifted and stretched would go unseen"
 
 
-@pytest.mark.parametrize("weights", NEW)
+@pytest.mark.parametrize("weights", ["horseshoe", pytest.param("factor", marks=pytest.mark.slow)])
 def test_the_effect_is_found_and_scale_changes_not_a_bit(weights: Any, rng: np.random.Generator) -> None:
     """Two of six donors are true, an effect of three, 40 periods before: inside its 99.9 % interval, which leaves out zero."""
     whole = panel(rng, [0.6, 0.4, 0.0, 0.0, 0.0, 0.0], periods=44, post=4, effect=3.0)
@@ -85,6 +85,7 @@ def test_the_effect_is_found_and_scale_changes_not_a_bit(weights: Any, rng: np.r
     np.testing.assert_array_equal(eight["weight"].values, one["weight"].values)
 
 
+@pytest.mark.slow
 def test_checks_know_weights_of_either_sign_and_donors_with_gaps(
     rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
