@@ -30,6 +30,8 @@ class Priors:
     donors : how many donors a horseshoe expects to have a weight of their own
     loading : sd of the normal on loadings of factors, on outcomes over each unit's own sd
     trend : scale of the half-normal on the sd of the steps of the treated unit's own walk, over sigma, beside factors
+    correlation : shape b of the Beta(b, b) prior of (1 + ρ)/2, beside simplex weights. At 1 ρ is uniform on (−1, 1), and a short
+        time before hardly rules out errors near a unit root; at 2 these are unlikely, and intervals narrower
     """
 
     intercept: float = 10.0
@@ -40,6 +42,7 @@ class Priors:
     donors: float = 3.0
     loading: float = 1.0
     trend: float = 0.5
+    correlation: float = 1.0
 
     def as_float64(self) -> Priors:
         """The same as NumPy numbers, which PyTensor takes in double precision."""
