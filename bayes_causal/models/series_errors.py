@@ -149,7 +149,9 @@ class Independent:
 
 @dataclass(frozen=True)
 class Autoregressive:
-    """ε_t = ρ ε_{t−1} + v_t, v_t ~ N(0, σ), from the stationary distribution on."""
+    """ε_t = ρ ε_{t−1} + v_t, v_t ~ N(0, σ), from the stationary distribution on; (1 + ρ)/2 ~ Beta(b, b), b the `shape`."""
+
+    shape: float = 1.0
 
     order: ClassVar[int] = 1
     tails: ClassVar[None] = None
@@ -161,7 +163,9 @@ class Autoregressive:
         return ("rho",)
 
     def hypers(self) -> tuple[Any, ...]:
-        """Uniform on (−1, 1)."""
+        """Uniform on (−1, 1), the one prior that has a collapsed form."""
+        if self.shape != 1:
+            raise ValueError(f"ρ is uniform in the collapsed form, and has a beta prior of shape {self.shape:g}")
         from bayes_causal.numerics.linear_gaussian import Hyper
 
         return (Hyper("rho", "uniform"),)
@@ -170,10 +174,12 @@ class Autoregressive:
         """Each fitted outcome given the one before it, ρ^gap apart."""
         import jax.numpy as jnp
         from numpyro import sample
-        from numpyro.distributions import Normal, Uniform
+        from numpyro.distributions import Beta, Normal, TransformedDistribution, Uniform, constraints, transforms
 
         y, expected = d.y[d.fitted_rows], mean[d.fitted_rows]
-        rho = sample("rho", Uniform(-1.0, 1.0))
+        wide = transforms.AffineTransform(-1.0, 2.0, domain=constraints.unit_interval)
+        beta = TransformedDistribution(Beta(self.shape, self.shape), wide)
+        rho = sample("rho", Uniform(-1.0, 1.0) if self.shape == 1 else beta)
         c = jnp.where(d.gap > 0, rho ** jnp.maximum(d.gap, 1), 0.0)
         expected = expected + c * jnp.concatenate([jnp.zeros(1), (y - expected)[:-1]])
         sample("y", Normal(expected, sigma * jnp.sqrt((1 - c**2) / (1 - rho**2))).to_event(1), obs=y)
@@ -184,7 +190,12 @@ class Autoregressive:
         import pytensor.tensor as pt
 
         y, expected = d.y[d.fitted_rows], mean[d.fitted_rows]
-        rho = pm.Uniform("rho", np.float64(-1.0), np.float64(1.0))
+        ends, shape = (np.float64(-1.0), np.float64(1.0)), np.float64(self.shape)
+        if self.shape == 1:
+            rho = pm.Uniform("rho", *ends)
+        else:
+            interval = pm.distributions.transforms.Interval(*ends)
+            rho = pm.CustomDist("rho", shape, dist=lambda b, size: 2 * pm.Beta.dist(b, b, size=size) - 1, transform=interval)
         c = pt.where(d.gap > 0, rho ** np.maximum(d.gap, 1), 0.0)
         expected = expected + c * pt.concatenate([pt.zeros(1), (y - expected)[:-1]])
         pm.Normal("y", expected, sigma * pt.sqrt((1 - c**2) / (1 - rho**2)), observed=y, dims="row")

@@ -1,7 +1,7 @@
 """Synthetic control: what a treated unit would have been, from a weighted average of units that were not treated.
 
     y_1t = a + Σ_j w_j y_jt + e_t,   t before the treatment;   e_t = ρ e_{t−1} + v_t, v_t ~ N(0, σ), e_1 stationary
-    w ~ Dirichlet(α, …, α),  log α ~ U(log .03, log 3);   a ~ N(0, 10);  σ ~ HalfNormal(1);  ρ ~ U(−1, 1)
+    w ~ Dirichlet(α, …, α),  log α ~ U(log .03, log 3);   a ~ N(0, 10);  σ ~ HalfNormal(1);  (1 + ρ)/2 ~ Beta(1, 1)
 
 Weights lie on the simplex by default: no donor counts negatively, together they count once. How many donors share them is learned
 through α (a flat Dirichlet spreads them over all). The intercept lets the treated unit lie above or below all donors. Other kinds
@@ -119,7 +119,7 @@ class SyntheticControl:
     @cached_property
     def error_structure(self) -> SeriesErrors:
         """How errors hang together."""
-        return Autoregressive() if self.errors == "ar1" else Independent()
+        return Autoregressive(self.priors.correlation) if self.errors == "ar1" else Independent()
 
     @cached_property
     def kind(self) -> DonorWeights:

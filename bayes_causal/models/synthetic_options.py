@@ -25,6 +25,11 @@ def refuse_options(panel: Any, options: Mapping[str, Any]) -> None:
     kind = KINDS.get(options["weights"])
     if kind:
         problems += kind.problems({**options, "panel": panel})
+    shape = options["priors"].correlation
+    if not shape > 0:
+        problems.append(f"the shape of the prior of ρ is {shape:g}: a positive number, 1 for uniform")
+    elif shape != 1 and options["weights"] != "simplex":
+        problems.append(f"the prior of ρ has a shape, {shape:g}, with weights='simplex' only: leave correlation at 1")
     if not isinstance(panel, Panel):
         raise DataError(
             [*problems, "synthetic control needs the rows of a Panel in memory: set in_memory: true, or select units"]

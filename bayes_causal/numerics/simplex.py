@@ -1,6 +1,7 @@
 """Weights on a simplex by exchanges between pairs of donors, with the intercept integrated out.
 
     y = a + Xw + e,   a ~ N(0, s_a),   e ~ AR(1) with innovation sd σ and correlation ρ,   w ~ Dirichlet(α, …, α)
+    (1 + ρ)/2 ~ Beta(b, b), at b = 1 uniform
 
 With R the precision of the errors at σ = 1 and q = 1'R1, a integrated out leaves exp(−e'Me/2σ²), M = R − g R11'R with
 g = s_a²/(σ² + s_a² q). For rows apart by gaps d, R is a sum of a few matrices with weights in ρ, so that X'MX and X'My for any
@@ -47,6 +48,7 @@ class ExchangeSums(NamedTuple):
     intercept_sd, sigma_scale : () scales of the priors, the first 0 without an intercept
     log_range : (2,) ends of the uniform prior of log α
     constants : (CELLS,) log constants of the Dirichlet in the middles of even cells between them
+    rho_shape : () shape b of the prior of ρ
     """
 
     first: Any
@@ -57,6 +59,7 @@ class ExchangeSums(NamedTuple):
     sigma_scale: Any
     log_range: Any
     constants: Any
+    rho_shape: Any
 
 
 def exchange_sums(
@@ -68,6 +71,7 @@ def exchange_sums(
     intercept_sd: float,
     sigma_scale: float,
     log_range: tuple[float, float],
+    rho_shape: float = 1.0,
 ) -> ExchangeSums:
     """Sums of (n, J) donors and (n,) outcomes whose rows follow the one before by (n,) `gap` periods, 0 on the first."""
     z = np.column_stack([x, y, np.ones(y.size)])
@@ -82,7 +86,8 @@ def exchange_sums(
     constants = special.gammaln(x.shape[1] * alpha) - x.shape[1] * special.gammaln(alpha)
     scales = np.asarray(float(intercept_sd)), np.asarray(float(sigma_scale))
     ends = np.array(log_range, float)
-    return ExchangeSums(np.outer(z[0], z[0]), products, np.array(gaps, float), counts, *scales, ends, constants)
+    shape = np.asarray(float(rho_shape))
+    return ExchangeSums(np.outer(z[0], z[0]), products, np.array(gaps, float), counts, *scales, ends, constants, shape)
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,7 +188,8 @@ class Exchange:
     def _lp(self, sums: ExchangeSums, state: Mapping[str, Array], forms: Array) -> Array:
         sigma = jnp.exp(state["log_sigma"])
         priors = 0.5 * jnp.log(2 / jnp.pi) - jnp.log(sums.sigma_scale) - 0.5 * (sigma / sums.sigma_scale) ** 2
-        priors -= jnp.log(sums.log_range[1] - sums.log_range[0]) + (jnp.log(2.0) if self.ar else 0.0)
+        priors -= jnp.log(sums.log_range[1] - sums.log_range[0])
+        priors += log_rho_prior(state["rho"], sums.rho_shape) if self.ar else 0.0
         return log_likelihood(sums, forms, sigma, state["rho"]) + log_dirichlet(state["log_w"], state["log_alpha"]) + priors
 
     def precision(self, sums: ExchangeSums, state: Mapping[str, Array]) -> Array:
@@ -212,7 +218,7 @@ class Exchange:
         rho = jnp.clip(0.5 * (cross @ around) / jnp.maximum(before @ around, TINY), -0.95, 0.95)
 
         def density(x: Array) -> Array:
-            return log_likelihood(sums, forms, sigma, jnp.tanh(x)) + log_sech2(x)
+            return log_likelihood(sums, forms, sigma, jnp.tanh(x)) + sums.rho_shape * log_sech2(x)
 
         x = draw_on_line(density, jnp.arctanh(state["rho"]), jnp.arctanh(rho), jnp.maximum(0.75 / jnp.sqrt(n), 0.5), u)
         return jnp.clip(jnp.tanh(x), -1 + 1e-15, 1 - 1e-15)
@@ -370,6 +376,12 @@ def gaussian(n: Array, ee: Array, e1: Array, q: Array, intercept_sd: Array, sigm
     total = sigma**2 + intercept_sd**2 * q
     fit = ee / sigma**2 - intercept_sd**2 * e1**2 / (sigma**2 * total)
     return -(n - 1) * jnp.log(sigma) - 0.5 * jnp.log(total) - 0.5 * fit
+
+
+def log_rho_prior(rho: Array, shape: Array) -> Array:
+    """Log density of ρ where (1 + ρ)/2 ~ Beta(b, b)."""
+    constant = gammaln(2 * shape) - 2 * gammaln(shape) - (2 * shape - 1) * jnp.log(2.0)
+    return constant + (shape - 1) * jnp.log1p(-(rho**2))
 
 
 def log_sech2(x: Array) -> Array:

@@ -21,7 +21,7 @@ from bayes_causal.models import synthetic_predictive
 from bayes_causal.models.synthetic_control import Priors, SyntheticControl
 
 # Scales all different, so that no two priors can be swapped unseen.
-PRIORS = Priors(intercept=4.0, sigma=0.8, concentration_low=0.1, concentration_high=2.0)
+PRIORS = Priors(intercept=4.0, sigma=0.8, concentration_low=0.1, concentration_high=2.0, correlation=1.7)
 
 
 def table(rng: np.random.Generator, donors: int = 5, periods: int = 16, onset: int = 12) -> pd.DataFrame:
@@ -72,6 +72,13 @@ def test_twins_have_one_density(errors: Any, intercept: bool, gaps: Panel, rng: 
         with jax.enable_x64(True):
             ours = float(log_density(model.numpyro_model, (), {}, x)[0])
         assert ours == pytest.approx(float(logp(x)), abs=1e-9)
+
+
+def test_the_shape_of_the_prior_of_rho_is_checked(gaps: Panel) -> None:
+    with pytest.raises(ValueError, match="a positive number, 1 for uniform"):
+        SyntheticControl(gaps, priors=Priors(correlation=0.0))
+    with pytest.raises(ValueError, match="weights='simplex' only"):
+        SyntheticControl(gaps, weights="softmax", priors=Priors(correlation=2.0))
 
 
 def test_likelihood_is_that_of_the_dense_normal_over_gaps(gaps: Panel, rng: np.random.Generator) -> None:

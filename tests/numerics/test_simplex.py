@@ -17,6 +17,7 @@ from bayes_causal.numerics.simplex import Exchange, exchange_sums
 
 GAP = np.array([0, 1, 1, 3, 1, 2, 1, 1])
 RANGE = (float(np.log(0.1)), float(np.log(3.0)))
+SHAPE = 1.7  # of the prior of ρ
 
 
 def covariance(gap: np.ndarray, rho: float, sigma: float, intercept_sd: float) -> np.ndarray:
@@ -25,7 +26,7 @@ def covariance(gap: np.ndarray, rho: float, sigma: float, intercept_sd: float) -
 
 
 def sums(x: np.ndarray, y: np.ndarray, intercept_sd: float = 1.5) -> simplex.ExchangeSums:
-    return exchange_sums(x, y, GAP, gaps=(1, 2, 3), intercept_sd=intercept_sd, sigma_scale=0.7, log_range=RANGE)
+    return exchange_sums(x, y, GAP, gaps=(1, 2, 3), intercept_sd=intercept_sd, sigma_scale=0.7, log_range=RANGE, rho_shape=SHAPE)
 
 
 @pytest.mark.parametrize(("rho", "intercept_sd"), [(0.6, 1.5), (-0.6, 1.5), (0.3, 0.0), (0.0, 10.0)])
@@ -37,7 +38,8 @@ def test_the_density_is_that_of_the_dense_normal(rho: float, intercept_sd: float
         ours = float(Exchange(True, True, 2, None).density(sums(x, y, intercept_sd), jax.tree.map(jnp.asarray, state)))
     dense = stats.multivariate_normal(x @ w, covariance(GAP, rho, sigma, intercept_sd)).logpdf(y)
     priors = stats.dirichlet(alpha * np.ones(4)).logpdf(w) + stats.halfnorm(scale=0.7).logpdf(sigma)
-    assert ours == pytest.approx(dense + priors - np.log(2) - np.log(RANGE[1] - RANGE[0]), abs=1e-9)
+    priors += stats.beta(SHAPE, SHAPE, -1, 2).logpdf(rho)
+    assert ours == pytest.approx(dense + priors - np.log(RANGE[1] - RANGE[0]), abs=1e-9)
 
 
 @pytest.mark.parametrize("even", [1.0, 0.5, 1 / 37], ids=["joint weight", "product of three", "product of 38"])
@@ -99,7 +101,7 @@ def prior(n: int, donors: int, rng: np.random.Generator) -> dict[str, np.ndarray
     log_g = np.log(rng.gamma(alpha[:, None] + 1, 1, (n, donors))) + np.log(rng.random((n, donors))) / alpha[:, None]
     log_w = log_g - np.logaddexp.reduce(log_g, 1)[:, None]
     sigma = np.abs(0.7 * rng.standard_normal(n))
-    rest = {"rho": rng.uniform(-1, 1, n), "intercept": 1.5 * rng.standard_normal(n)}
+    rest = {"rho": 2 * rng.beta(SHAPE, SHAPE, n) - 1, "intercept": 1.5 * rng.standard_normal(n)}
     return {"log_w": log_w, "log_alpha": np.log(alpha), "log_sigma": np.log(sigma)} | rest
 
 

@@ -87,6 +87,7 @@ class Simplex:
             intercept_sd=p.intercept if self.settings.intercept else 0.0,
             sigma_scale=p.sigma,
             log_range=self.log_range,
+            rho_shape=p.correlation,
         )
 
     def form(self, sums: ExchangeSums) -> Exchange:

@@ -32,6 +32,8 @@ class Priors:
     trend : scale of the half-normal on the sd of the steps of the treated unit's own walk, over sigma, beside factors
     tau, omega : where several units are treated, sd of the normal on their mean effect, and scale of the half-normal on the sd of
         effects between them, in units of the sd of their pre-periods, pooled
+    correlation : shape b of the Beta(b, b) prior of (1 + ρ)/2, beside simplex weights. At 1 ρ is uniform on (−1, 1), and a short
+        time before hardly rules out errors near a unit root; at 2 these are unlikely, and intervals narrower
     """
 
     intercept: float = 10.0
@@ -44,6 +46,7 @@ class Priors:
     trend: float = 0.5
     tau: float = 1.0
     omega: float = 0.5
+    correlation: float = 1.0
 
     def as_float64(self) -> Priors:
         """The same as NumPy numbers, which PyTensor takes in double precision."""
