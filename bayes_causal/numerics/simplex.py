@@ -156,7 +156,8 @@ class Exchange:
         def a_pass(state: dict[str, Array], uniform: Array) -> tuple[dict[str, Array], Array]:
             u = jnp.split(uniform, np.cumsum(sizes)[:-1])
             state = state | traded(self.precision(sums, state), sums.log_range, self.moves, state, u[0].reshape(ROUNDS, -1))
-            state["log_alpha"] = draw_concentration(sums, state["log_alpha"], state["log_w"], u[1])
+            x = draw_concentration(sums.log_range, sums.constants, state["log_alpha"], state["log_w"], u[1])
+            state["log_alpha"] = x
             forms = residual_forms(sums, jnp.exp(state["log_w"]))
             state["log_sigma"] = self.draw_sigma(sums, state, forms, u[2])
             if self.ar:
@@ -294,11 +295,11 @@ def log_gamma_moments(alpha: Array) -> tuple[Array, Array]:
     return jnp.log(alpha + 0.56) - 1 / alpha, 0.5 * jnp.log(1 / alpha**2 + 1 / (alpha + 0.61))
 
 
-def draw_concentration(sums: ExchangeSums, x: Array, log_w: Array, u: Array) -> Array:
+def draw_concentration(log_range: Array, constants: Array, x: Array, log_w: Array, u: Array) -> Array:
     """Log α given the weights: a cell of a grid by its density in the middle, a point in it, accepted by its own density."""
-    low, width = sums.log_range[0], (sums.log_range[1] - sums.log_range[0]) / CELLS
+    low, width = log_range[0], (log_range[1] - log_range[0]) / CELLS
     total = log_w.sum()
-    cells = sums.constants + (jnp.exp(low + width * CELLS * MIDDLES) - 1) * total
+    cells = constants + (jnp.exp(low + width * CELLS * MIDDLES) - 1) * total
     cell, inside = pick(cells, u[0])
     new = low + width * (cell + inside)
     here = jnp.clip(((x - low) / width).astype(int), 0, CELLS - 1)

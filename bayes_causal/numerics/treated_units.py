@@ -28,7 +28,6 @@ from jax.scipy.special import logsumexp
 from bayes_causal.numerics.simplex import (
     LOG_2PI,
     TINY,
-    ExchangeSums,
     draw_concentration,
     draw_on_line,
     log_dirichlet,
@@ -190,8 +189,7 @@ class TreatedUnits:
         g = sums.intercept_sd**2 / (1 + sums.intercept_sd**2 * products[-1, -1])
         m = products[:-1, :-1] - g * jnp.outer(products[:-1, -1], products[:-1, -1])
         state = dict(state) | traded(m, sums.log_range, moves, state, trades)
-        priors = ExchangeSums(*(None,) * 6, sums.log_range, constants)
-        state["log_alpha"] = draw_concentration(priors, state["log_alpha"], state["log_w"], rest[0])
+        state["log_alpha"] = draw_concentration(sums.log_range, constants, state["log_alpha"], state["log_w"], rest[0])
         columns = jnp.stack([unit.z[:, -2] - unit.z[:, :-2] @ jnp.exp(state["log_w"]), unit.z[:, -1]], 1)
         state |= self._errors(sums, unit, given, state, columns, rest[1:])
         a, v, _ = whitened(sums, unit, given, jnp.exp(state["log_sigma"]), state["rho"], columns)
