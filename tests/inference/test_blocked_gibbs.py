@@ -53,13 +53,13 @@ def wide() -> Any:
 def test_column_after_column_agrees_with_the_sum_over_all_sub_models(
     rng: np.random.Generator, disagreements: Callable[..., Any]
 ) -> None:
-    """Eight controls, 256 sub-models: means within four Monte Carlo errors, sds within 12 %; faults of that size are seen."""
+    """Eight controls, 256 sub-models: means and sds within four Monte Carlo errors; faults are seen."""
     built = model(rng, controls=8)
     thin = {"time": slice(0, None, 12)}
     exact = posterior(built, bc.Collapsed(draws=2000), 1).isel(thin)
     swept = posterior(built, BlockedGibbs(draws=2500, warmup=500, thin=2), 2).isel(thin)
-    assert disagreements(exact, swept, 0.12) == []
-    assert disagreements(exact * 1.15 + 0.03, swept, 0.12)
+    assert disagreements(exact, swept, None) == []
+    assert disagreements(exact * 1.15 + 0.03, swept, None)
 
 
 def test_two_controls_of_twenty_are_found(wide: Any) -> None:

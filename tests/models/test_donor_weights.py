@@ -115,8 +115,8 @@ def test_donors_of_factors_may_have_gaps_and_be_treated_later(rng: np.random.Gen
     assert [labels[j] for j in d.whole] == ["b", "f"]
     facts = model.constant_data()
     assert dict(zip(facts["unit_in_part"].values, facts["in_part"].values, strict=True)) == d.in_part
-    with pytest.raises(DataError, match="2 units are treated"):
-        SyntheticControl(panel(frame))
+    with pytest.raises(DataError, match=r"2 units are treated.*take weights='simplex'"):
+        SyntheticControl(panel(frame), weights="horseshoe")
 
 
 REFUSED = {
