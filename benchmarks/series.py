@@ -35,7 +35,11 @@ def effect(job):
     # 1.7 defaults to an expected model size of 2, R to 3; it counts controls only
     args = {"niter": draws, "seed": seed, "expected_model_size": 3} | options
     ci = CausalImpact(frame, [0, pre - 1], [pre, len(z) - 1], model_args=args)
-    return z[pre:, 0].mean() - np.asarray(ci._samples.predictions).reshape(-1, len(z) - pre).mean(1)
+    # kept on the scale on which it samples, that of the standardised pre-period
+    predicted = np.asarray(ci._samples.predictions).reshape(-1, len(z) - pre) * ci._prepared.y_sd + ci._prepared.y_mean
+    effects = z[pre:, 0].mean() - predicted.mean(1)
+    assert abs(effects.mean() - ci.summary_stats["point_effect_mean"]) < 1e-6 * (1 + abs(predicted.mean())), "misread"
+    return effects
 if __name__ == "__main__":
     path, pre, draws, options = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), json.loads(sys.argv[4])
     z = np.load(path)
