@@ -44,8 +44,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "output": str(place / "run"),
     }
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("DRAWS", "WARMUP"):
-            patch.setattr(donor_refit, name, 50)
+        patch.setattr(donor_refit, "DRAWS", 50)
         return bc.run_study(study, quiet=True)
 
 

@@ -50,8 +50,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "output": str(place / "run"),
     }
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("DRAWS", "WARMUP"):
-            patch.setattr(donor_refit, name, 100)
+        patch.setattr(donor_refit, "DRAWS", 100)
         return bc.run_study(study, quiet=True)
 
 

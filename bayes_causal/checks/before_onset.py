@@ -15,7 +15,8 @@ from bayes_causal.estimates import Estimand, from_draws
 from bayes_causal.inference.engine import Draws
 from bayes_causal.inference.fit import Auto
 from bayes_causal.inference.tree import dataset
-from bayes_causal.models.base import Describes, Model, PanelModel
+from bayes_causal.models.base import Describes, Model
+from bayes_causal.models.kinds import PanelModel
 
 REFIT = Auto(draws=500, warmup=500, chains=4, progress=False)
 EQUIVALENT, SURE = 0.5, 0.8

@@ -6,7 +6,8 @@ import numpy as np
 import xarray as xr
 
 from bayes_causal.checks.base import Check
-from bayes_causal.models.base import Model, OwnCourses
+from bayes_causal.models.base import Model
+from bayes_causal.models.kinds import OwnCourses
 
 SMALL = 0.01
 

@@ -13,7 +13,8 @@ from bayes_causal.data.panel import Panel
 from bayes_causal.data.panel_source import PanelSource
 from bayes_causal.errors import EstimandError
 from bayes_causal.estimates import Estimand, from_draws
-from bayes_causal.models.base import Describes, Model, PanelModel
+from bayes_causal.models.base import Describes, Model
+from bayes_causal.models.kinds import PanelModel
 
 POWER_Z = 0.8416212335729143
 FEW = 50

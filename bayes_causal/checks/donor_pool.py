@@ -9,8 +9,9 @@ import xarray as xr
 
 from bayes_causal.checks.base import Check, needs_donors
 from bayes_causal.checks.unit_by_unit import unit_by_unit
-from bayes_causal.models.base import DonorModel, Model
+from bayes_causal.models.base import Model
 from bayes_causal.models.donor_design import DonorDesign
+from bayes_causal.models.kinds import DonorModel
 
 FAR = 0.25  # sds of the pre-period
 NEAR_OPTIMAL = 1.1  # times the smallest gap before the treatment

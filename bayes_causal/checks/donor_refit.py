@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from bayes_causal.models.base import DonorModel
 from bayes_causal.models.donor_design import DonorDesign
+from bayes_causal.models.kinds import DonorModel
 
-DRAWS, WARMUP = 500, 500
+DRAWS = 500
 SEED = 20_100_101
 
 
@@ -70,9 +70,7 @@ def drawn(
 
     gaps = sorted({int(g) for d in designs for g in np.unique(d.gap[1:])})
     sums = stacked([model.sums(d, gaps=gaps) for d in designs])
-    form = model.form(sums)
-    long_enough = min(WARMUP, getattr(form, "settled", WARMUP))
-    sites = sample_problems(form, draws=draws or DRAWS, warmup=warmup or long_enough, seed=seed)
+    sites = sample_problems(model.form(sums), draws=draws or DRAWS, warmup=warmup or model.warmup, seed=seed)
     return [{k: v[p].reshape(-1, *v.shape[3:]) for k, v in sites.items()} for p in range(len(designs))]
 
 

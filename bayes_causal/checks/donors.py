@@ -13,7 +13,8 @@ from bayes_causal.checks.placebo_dates import DATES, EARLIEST, FEWEST, most_by_c
 from bayes_causal.checks.unit_by_unit import unit_by_unit
 from bayes_causal.data.columns import show
 from bayes_causal.estimates import Estimand, Estimate, from_draws
-from bayes_causal.models.base import DonorModel, Model
+from bayes_causal.models.base import Model
+from bayes_causal.models.kinds import DonorModel
 
 ATT = Estimand("att", "realised")
 FEWEST_ROWS = 5  # before a placebo date

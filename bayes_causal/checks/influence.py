@@ -12,7 +12,8 @@ from bayes_causal.checks.base import Check
 from bayes_causal.errors import IdentificationError, StudyError, closest
 from bayes_causal.estimates import Estimand, from_draws
 from bayes_causal.inference.many import draw_many
-from bayes_causal.models.base import Describes, LeavesOut, Model
+from bayes_causal.models.base import Describes, Model
+from bayes_causal.models.kinds import LeavesOut
 
 DRAWS = 200
 SEED = 19_770_201

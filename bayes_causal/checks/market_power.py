@@ -15,8 +15,8 @@ from bayes_causal.checks.power import GRID, wrong_settings
 from bayes_causal.checks.windows import detectable, share
 from bayes_causal.data.panel import Panel
 from bayes_causal.errors import DataError, closest
-from bayes_causal.models.base import DonorModel
 from bayes_causal.models.donor_design import DonorDesign
+from bayes_causal.models.kinds import DonorModel
 
 WINDOWS, DRAWS = 20, 500
 Fit = tuple[DonorModel, DonorDesign]

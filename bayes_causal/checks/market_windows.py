@@ -19,8 +19,8 @@ from bayes_causal.checks.placebo_dates import EARLIEST
 from bayes_causal.checks.windows import APART, dates_needed
 from bayes_causal.data.panel import Panel
 from bayes_causal.errors import DataError
-from bayes_causal.models.base import DonorModel
 from bayes_causal.models.donor_design import DonorDesign
+from bayes_causal.models.kinds import DonorModel
 from bayes_causal.models.synthetic_control import SyntheticControl
 
 FEWEST_ROWS = 5  # before a window

@@ -15,7 +15,8 @@ from bayes_causal.data.columns import show
 from bayes_causal.data.series_windows import lengths, moving_controls
 from bayes_causal.data.time_series import TimeSeries
 from bayes_causal.estimates import from_draws
-from bayes_causal.models.base import Model, SeriesModel
+from bayes_causal.models.base import Model
+from bayes_causal.models.kinds import SeriesModel
 
 DATES = 12
 EARLIEST = 0.4  # of the pre-period, before which no placebo lies

@@ -15,7 +15,8 @@ from bayes_causal.checks.series_refit import ATT, refit_many
 from bayes_causal.data.time_series import TimeSeries
 from bayes_causal.errors import StudyError, closest
 from bayes_causal.estimates import from_draws
-from bayes_causal.models.base import Model, SeriesModel
+from bayes_causal.models.base import Model
+from bayes_causal.models.kinds import SeriesModel
 
 DRAWS = 2000
 MOST = 24

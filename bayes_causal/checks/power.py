@@ -14,7 +14,8 @@ from bayes_causal.checks.series_refit import SEED
 from bayes_causal.checks.windows import APART, Windows, detectable, gap, longest, placed, quantile, share, too_short
 from bayes_causal.data.time_series import TimeSeries
 from bayes_causal.errors import DataError
-from bayes_causal.models.base import Model, SeriesModel
+from bayes_causal.models.base import Model
+from bayes_causal.models.kinds import SeriesModel
 
 WINDOWS, DRAWS = 40, 500
 IN_CHECK = 300  # draws a window

@@ -11,7 +11,8 @@ from bayes_causal.checks.base import Check, needs_series
 from bayes_causal.checks.series_refit import ATT, refit
 from bayes_causal.data.time_series import TimeSeries
 from bayes_causal.estimates import from_draws
-from bayes_causal.models.base import Model, SeriesModel
+from bayes_causal.models.base import Model
+from bayes_causal.models.kinds import SeriesModel
 
 NONE = "Does not apply: the series has no controls."
 FEWEST = 4  # independent changes that an odd one can be told by

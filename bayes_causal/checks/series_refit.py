@@ -21,7 +21,8 @@ from bayes_causal.inference.collapsed import Collapsed
 from bayes_causal.inference.many import sample_many, stacked
 from bayes_causal.inference.programs import signature
 from bayes_causal.inference.tree import dataset
-from bayes_causal.models.base import SeriesModel, prefers_gibbs
+from bayes_causal.models.base import prefers_gibbs
+from bayes_causal.models.kinds import SeriesModel
 from bayes_causal.numerics.state_space import SeriesSums, StateSpace
 from bayes_causal.numerics.subsets import members
 

@@ -10,7 +10,8 @@ import xarray as xr
 from scipy import stats
 
 from bayes_causal.checks.base import Check
-from bayes_causal.models.base import Model, UnitByUnit
+from bayes_causal.models.base import Model
+from bayes_causal.models.kinds import UnitByUnit
 
 FEWEST = 6  # dates that a pair shares
 ALARM = 0.01  # chance that any pair looks unlike the others where all are alike

@@ -9,7 +9,8 @@ from typing import Any
 import xarray as xr
 
 from bayes_causal.checks.base import Check
-from bayes_causal.models.base import Model, UnitByUnit
+from bayes_causal.models.base import Model
+from bayes_causal.models.kinds import UnitByUnit
 
 TOLD = 3  # units whose findings are written out, those that fail first
 

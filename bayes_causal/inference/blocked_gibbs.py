@@ -19,7 +19,8 @@ import numpy as np
 
 from bayes_causal.inference.engine import Draws, refuse_settings
 from bayes_causal.inference.programs import kept
-from bayes_causal.models.base import GibbsForm, Model, sweeps
+from bayes_causal.models.base import Model, sweeps
+from bayes_causal.models.forms import GibbsForm
 
 BLOCK = 50
 HELD = 2**22

@@ -27,7 +27,8 @@ from bayes_causal.inference.engine import Draws, refuse_settings
 from bayes_causal.inference.importance import Corrected, independence_chains, shapes, weigh
 from bayes_causal.inference.lines import on_lines
 from bayes_causal.inference.programs import programs
-from bayes_causal.models.base import Approximated, ApproximateForm, CollapsedForm, Model, Parts, collapses, sweeps
+from bayes_causal.models.base import Approximated, Model, collapses, sweeps
+from bayes_causal.models.forms import ApproximateForm, CollapsedForm, Parts
 from bayes_causal.numerics.modes import Density, find_modes
 from bayes_causal.numerics.t_mixture import at_modes, refitted
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from bayes_causal.inference.blocked_gibbs import BLOCK, Programs, sites_of, sweeps_of
 from bayes_causal.inference.programs import kept
-from bayes_causal.models.base import GibbsForm
+from bayes_causal.models.forms import GibbsForm
 
 
 def stacked(sums: Sequence[Any]) -> Any:

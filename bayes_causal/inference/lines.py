@@ -16,7 +16,7 @@ import numpy as np
 from bayes_causal.inference.blocks import HELD, in_blocks, on_cores
 from bayes_causal.inference.programs import Programs, programs
 from bayes_causal.inference.quadrature import COARSE, NODES, Lines, quadrature
-from bayes_causal.models.base import CollapsedForm, OnLine
+from bayes_causal.models.forms import CollapsedForm, OnLine
 
 BLOCK = 16
 PATHS = 125

@@ -23,7 +23,8 @@ from bayes_causal.inference.importance import importance
 from bayes_causal.inference.lines import on_lines
 from bayes_causal.inference.programs import programs, signature
 from bayes_causal.inference.tree import dataset
-from bayes_causal.models.base import CollapsedForm, DrawsTotal, Model, Natural, TotalOnLine, collapses
+from bayes_causal.models.base import Model, Natural, collapses
+from bayes_causal.models.forms import CollapsedForm, DrawsTotal, TotalOnLine
 from bayes_causal.numerics.t_mixture import DEGREES, refitted
 
 POINTS = 8192

@@ -13,7 +13,7 @@ from typing import Any
 
 import jax
 
-from bayes_causal.models.base import ApproximateForm, CollapsedForm, DrawsTotal, OnLine, TotalOnLine
+from bayes_causal.models.forms import ApproximateForm, CollapsedForm, DrawsTotal, OnLine, TotalOnLine
 from bayes_causal.numerics.grouped import grouped
 
 KEPT = 64

@@ -23,9 +23,7 @@ VALUES = 4_000_000
 
 def sums(model: SeveralTreated, outcome: np.ndarray | None) -> TreatedSums:
     """What the Gibbs form takes."""
-    from scipy import special
-
-    from bayes_causal.numerics.simplex import MIDDLES
+    from bayes_causal.numerics.simplex import dirichlet_constants
     from bayes_causal.numerics.treated_rows import TreatedSums, UnitRows
 
     d, p, y = model.design, model.priors, model.design.y.copy()
@@ -34,16 +32,14 @@ def sums(model: SeveralTreated, outcome: np.ndarray | None) -> TreatedSums:
         y += (d.counted > 0) * (means - (d.counted * y).sum(1))[:, None]
     lengths = np.unique(d.gap[d.gap > 0])
     code = np.where(d.gap > 0, 1 + np.searchsorted(lengths, d.gap), 0)
-    used, low = d.seen, np.log(p.concentration_low)
-    alpha = np.exp(low + (np.log(p.concentration_high) - low) * MIDDLES)
+    used, ends = d.seen, np.log([p.concentration_low, p.concentration_high])
     groups, constants = [], []
     for own, x in zip(d.groups, d.x, strict=True):
         z = np.concatenate([x, y[own, :, None], used[own, :, None]], 2)
         rows = (d.fitted, d.before, code, d.counted, d.ahead, d.last, d.ratio)
         fitted, before, code_of, counted, ahead, last, ratio = (v[own] for v in rows)
         groups.append(UnitRows(z, fitted.astype(float), before, code_of, counted, ahead.astype(float), last, ratio))
-        constants.append(special.gammaln(x.shape[-1] * alpha) - x.shape[-1] * special.gammaln(alpha))
-    ends = np.log([p.concentration_low, p.concentration_high])
+        constants.append(dirichlet_constants(x.shape[-1], (float(ends[0]), float(ends[1]))))
     intercept, sigma, tau, omega = (
         np.asarray(float(s)) for s in (p.intercept if model.intercept else 0.0, p.sigma, p.tau, p.omega)
     )

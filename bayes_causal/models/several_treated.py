@@ -32,7 +32,8 @@ from bayes_causal.data.panel import Panel
 from bayes_causal.errors import DataError
 from bayes_causal.estimates import Estimand
 from bayes_causal.models import several_effects, several_predictive, several_twins
-from bayes_causal.models.base import Assumption, DonorModel
+from bayes_causal.models.base import Assumption
+from bayes_causal.models.kinds import DonorModel
 from bayes_causal.models.treated_design import TreatedDesign, naming_problems, own_panels, treated_design
 
 if TYPE_CHECKING:

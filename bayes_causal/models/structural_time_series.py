@@ -34,7 +34,7 @@ from bayes_causal.models.series_regression import Horseshoe, NoRegression, Ridge
 from bayes_causal.models.series_student_t import StudentT
 
 if TYPE_CHECKING:
-    from bayes_causal.models.base import CollapsedForm, GibbsForm
+    from bayes_causal.models.forms import CollapsedForm, GibbsForm
     from bayes_causal.numerics.sd_prior import SdPrior
     from bayes_causal.numerics.state_space import StateSpace
 

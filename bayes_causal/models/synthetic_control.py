@@ -26,9 +26,10 @@ import xarray as xr
 from bayes_causal.data.panel import Panel
 from bayes_causal.estimates import Estimand
 from bayes_causal.models import synthetic_predictive
-from bayes_causal.models.base import Assumption, GibbsForm
+from bayes_causal.models.base import Assumption
 from bayes_causal.models.donor_design import DonorDesign, donor_design
 from bayes_causal.models.donor_weights import KINDS, DonorWeights, Priors, Settings
+from bayes_causal.models.forms import GibbsForm
 from bayes_causal.models.series_errors import Autoregressive, Independent, SeriesErrors
 from bayes_causal.models.synthetic_options import refuse_options
 
@@ -131,6 +132,11 @@ class SyntheticControl:
     def averages(self) -> bool:
         """Whether none of the weights is negative and together they are one."""
         return self.kind.averages
+
+    @property
+    def warmup(self) -> int:
+        """Sweeps after which a chain of refits by the hundred is kept."""
+        return self.kind.warmup
 
     @property
     def prefers_gibbs(self) -> str:

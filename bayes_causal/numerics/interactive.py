@@ -26,14 +26,12 @@ from jax import Array
 from jax.scipy.linalg import cho_solve, solve_triangular
 from jax.scipy.special import erf, ndtr, ndtri
 
-from bayes_causal.numerics.line_proposals import Density, propose, weight
-from bayes_causal.numerics.simplex import draw_on_line
+from bayes_causal.numerics.line_proposals import Density, draw_on_line, propose, weight
+from bayes_causal.numerics.weighted_rows import LOG_2PI, TINY
 
-LOG_2PI = 1.8378770664093453
 WITHOUT = (0.3, 0.6, 0.15, 0.4, 0.3, 0.6, 0.2, 0.5, 0.3)  # of those with factors integrated out
 STEPS = (0.5, 0.8, 1.0, 0.8)  # of the moves of ρ and q in a sweep, 1 a draw from the prior
 NEAR_ONE = 1 - 1e-9
-TINY = 1e-300
 
 State = Mapping[str, Array]
 
@@ -360,7 +358,7 @@ def draw_donor_sigma(sums: FactorSums, state: State, key: Array) -> Array:
             return -(n - 1) * x - 0.5 * squares * jnp.exp(-2 * x) - 0.5 * jnp.exp(2 * x) / sums.sigma_scale**2
 
         middle = 0.5 * jnp.log(jnp.maximum(squares, TINY) / jnp.maximum(n, 1.0))
-        return draw_on_line(density, x, middle, 1.2 / jnp.sqrt(2 * jnp.maximum(n, 1.0)), u)
+        return draw_on_line(density, middle, 1.2 / jnp.sqrt(2 * jnp.maximum(n, 1.0)), x, u)
 
     u = jax.random.uniform(key, (n.shape[0], 2), float, TINY)
     return jax.vmap(one)(state["log_donor_sigma"], squares, n, u)

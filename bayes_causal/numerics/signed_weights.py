@@ -1,9 +1,9 @@
-"""Weights of either sign with a scale each, small but for a few, from the sums of `simplex`.
+"""Weights of either sign with a scale each, small but for a few, the rest as in `weighted_rows`.
 
-    y = a + Xw + e,   w_j ~ N(0, σ τ λ_j/√n),   λ_j ~ C⁺(0, 1),   τ ~ C⁺(0, s_τ);   a and e as in `simplex`
+    y = a + Xw + e,   w_j ~ N(0, σ τ λ_j/√n),   λ_j ~ C⁺(0, 1),   τ ~ C⁺(0, s_τ)
 
 With D = diag(τλ_j)²/n, the Cholesky factor of I + D^½ X'RX D^½ leaves products of y and 1 from which w is integrated out, and
-then a is as in `simplex`: all that σ needs are three numbers. So τ and ρ, all λ, or the λ of two donors changed for each other,
+then a as ever: all that σ needs are three numbers. So τ and ρ, all λ, or the λ of two donors changed for each other,
 move with σ on its line and with w and a integrated out (Johndrow, Orenstein & Bhattacharya 2020,
 jmlr.org/papers/v21/19-536.html, on why scales should move without w), by steps of probits that leave their priors as they are
 (Cotter et al. 2013, doi:10.1214/13-STS421), accepted by the likelihood alone. Given w, λ_j² and ν_j are inverse gammas given
@@ -12,7 +12,6 @@ each other (Makalic & Schmidt 2016, doi:10.1109/LSP.2015.2503725).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -22,17 +21,27 @@ from jax import Array
 from jax.scipy.linalg import solve_triangular
 from jax.scipy.special import erf, ndtr, ndtri
 
+from bayes_causal.numerics import weighted_rows
 from bayes_causal.numerics.line_proposals import Density, propose, weight
-from bayes_causal.numerics.simplex import LOG_2PI, ExchangeSums, combine, combined, gaussian, residual_forms
+from bayes_causal.numerics.weighted_rows import (
+    LOG_2PI,
+    TINY,
+    RowSums,
+    State,
+    combined,
+    draw_intercept,
+    gaussian,
+    log_det,
+    log_half_normal,
+    precision,
+)
 
 # Moves in a pass: 0 of τ and ρ, 1 of all λ, 2 of two λ for each other, 3 of one λ; and their steps, 1 a draw from the prior
 KINDS = (0, 1, 2, 3) * 4
 STEPS = (0.3, 0.05, 0.0, 1.0, 0.6, 0.1, 0.0, 1.0, 0.9, 0.2, 0.0, 1.0, 0.4, 0.35, 0.0, 0.5)
 PASSES = 5  # a sweep
 NEAR_ONE = 1 - 1e-9
-TINY = 1e-300
 
-State = Mapping[str, Array]
 Moving = tuple[Array, Array, Array, Array]
 
 
@@ -45,7 +54,7 @@ class HorseshoeSums(NamedTuple):
     global_scale : () s_τ
     """
 
-    rows: ExchangeSums
+    rows: RowSums
     global_scale: Any
 
 
@@ -80,7 +89,7 @@ class SignedWeights:
         """What the blocks are, in words."""
         errors = "their autocorrelation" if self.ar else "no autocorrelation"
         return (
-            f"signed weights of {sums.rows.first.shape[-1] - 2} donors and a scale of each by exact conditionals; their common "
+            f"signed weights of {sums.rows.donors} donors and a scale of each by exact conditionals; their common "
             f"scale and size of the errors, {errors}, with weights and intercept integrated out"
         )
 
@@ -94,7 +103,7 @@ class SignedWeights:
 
     def first(self, sums: HorseshoeSums, key: Array) -> dict[str, Array]:
         """λ at its prior median, the rest around the middle of its prior."""
-        keys, donors = jax.random.split(key), sums.rows.first.shape[-1] - 2
+        keys, donors = jax.random.split(key), sums.rows.donors
         state = {
             "z": 0.7 * jax.random.normal(keys[0], (2,), float),
             "log_sigma": -1.0 + 0.5 * jax.random.normal(keys[1], (), float),
@@ -136,10 +145,7 @@ class SignedWeights:
         """The scales, and weights of the centred columns and intercept drawn given them."""
         keys, (tau, rho), sigma = jax.random.split(key), self.scales(sums, state["z"]), jnp.exp(state["log_sigma"])
         beta = draw_weights(sums, tau * state["local"], rho, sigma, keys[0])
-        _, e1, q = combine(sums.rows, residual_forms(sums.rows, beta), rho)
-        s2 = sums.rows.intercept_sd**2
-        total = sigma**2 + s2 * q
-        intercept = s2 * e1 / total + jnp.sqrt(s2 / total) * sigma * jax.random.normal(keys[1], (), float)
+        intercept = draw_intercept(sums.rows, beta, rho, sigma, keys[1])
         named = {"beta": beta, "local": state["local"], "horseshoe": tau, "sigma": sigma, "intercept": intercept}
         return named | ({"rho": rho} if self.ar else {})
 
@@ -154,8 +160,8 @@ class SignedWeights:
 
     def density(self, sums: HorseshoeSums, state: State) -> Array:
         """Log p(y, z, σ | λ), weights and intercept integrated out; σ on its own scale."""
-        left, sigma = self._left(sums, state["local"], state["z"]), jnp.exp(state["log_sigma"])
-        prior = 0.5 * jnp.log(2 / jnp.pi) - jnp.log(sums.rows.sigma_scale) - 0.5 * (sigma / sums.rows.sigma_scale) ** 2
+        left = self._left(sums, state["local"], state["z"])
+        prior = log_half_normal(jnp.exp(state["log_sigma"]), sums.rows.sigma_scale)
         return log_marginal(sums, left, state["log_sigma"]) + prior - 0.5 * (state["z"] ** 2).sum() - LOG_2PI
 
     def _left(self, sums: HorseshoeSums, local: Array, z: Array) -> Left:
@@ -171,9 +177,7 @@ def integrated(sums: HorseshoeSums, scale: Array, rho: Array) -> Left:
     chol = jnp.linalg.cholesky(jnp.eye(donors) + root[:, None] * m[:donors, :donors] * root)
     half = solve_triangular(chol, root[:, None] * m[:donors, donors:], lower=True)
     rest = m[donors:, donors:] - half.T @ half
-    one = jnp.log1p(-(rho**2))
-    gap = (rows.counts * (one - jnp.log1p(-(jnp.abs(rho) ** (2 * rows.gaps))))).sum()
-    return Left(rest[0, 0], rest[0, 1], rest[1, 1], 2 * jnp.log(jnp.diagonal(chol)).sum() - one - gap)
+    return Left(rest[0, 0], rest[0, 1], rest[1, 1], 2 * jnp.log(jnp.diagonal(chol)).sum() - log_det(rows, rho))
 
 
 def log_marginal(sums: HorseshoeSums, left: Left, log_sigma: Array) -> Array:
@@ -185,13 +189,8 @@ def log_marginal(sums: HorseshoeSums, left: Left, log_sigma: Array) -> Array:
 
 def sigma_line(sums: HorseshoeSums, left: Left) -> tuple[Density, Array, Array]:
     """Density of log σ given λ, τ and ρ, its middle and its scale, about."""
-    n = 1 + sums.rows.counts.sum()
-    middle = 0.5 * jnp.log(jnp.maximum(left.yy - left.y1**2 / left.q, TINY) / jnp.maximum(n - 1, 1.0))
-
-    def density(x: Array) -> Array:
-        return log_marginal(sums, left, x) - 0.5 * (jnp.exp(x) / sums.rows.sigma_scale) ** 2 + x
-
-    return density, middle, 1.2 / jnp.sqrt(2 * n)
+    density, middle, scale = weighted_rows.sigma_line(sums.rows, left.yy, left.y1, left.q)
+    return lambda x: density(x) - 0.5 * left.log_det, middle, scale
 
 
 def moved(z: Array, step: Array, key: Array) -> Array:
@@ -218,10 +217,8 @@ def swapped(local: Array, key: Array) -> Array:
 
 def draw_weights(sums: HorseshoeSums, scale: Array, rho: Array, sigma: Array, key: Array) -> Array:
     """(J,) weights given everything but the intercept."""
-    rows, m, donors = sums.rows, combined(sums.rows, rho), scale.shape[0]
-    g = rows.intercept_sd**2 / (sigma**2 + rows.intercept_sd**2 * m[-1, -1])
-    m = m[:-1, :-1] - g * jnp.outer(m[:-1, -1], m[:-1, -1])
-    root = scale / jnp.sqrt(1 + rows.counts.sum())
+    donors, m = scale.shape[0], sigma**2 * precision(sums.rows, rho, sigma)
+    root = scale / jnp.sqrt(1 + sums.rows.counts.sum())
     chol = jnp.linalg.cholesky(jnp.eye(donors) + root[:, None] * m[:donors, :donors] * root)
     half = solve_triangular(chol, root * m[:donors, donors] / sigma, lower=True) + jax.random.normal(key, (donors,), float)
     return sigma * root * solve_triangular(chol, half, lower=True, trans=1)

@@ -1,30 +1,39 @@
-"""Weights w = softmax(z), z_j ~ N(0, s), s half-normal, from the sums of `simplex`.
+"""Weights w = softmax(z), z_j ~ N(0, s), s half-normal, the rest as in `weighted_rows`.
 
 Two donors trade along a curve on which w_i + w_j stays as it is: with t = z_i − z_j and log(e^z_i + e^z_j) fixed, a map of
 (z_i, z_j) of unit Jacobian, t has a prior of two normals and the likelihood of a share, and is drawn on its line. Trades leave
 Σ e^z as it is; what all z have in common leaves the weights as they are and is drawn from its prior. s moves given z, and with
-all z at once. Intercept, σ and ρ are as in `simplex`.
+all z at once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import Array
-from jax.nn import log_softmax, sigmoid, softmax, softplus
+from jax.nn import sigmoid, softmax, softplus
 
-from bayes_causal.numerics.simplex import LOG_2PI, Exchange, ExchangeSums, draw_on_line, log_likelihood, residual_forms
+from bayes_causal.numerics.line_proposals import draw_on_line
+from bayes_causal.numerics.weighted_rows import (
+    LOG_2PI,
+    TINY,
+    RowSums,
+    State,
+    draw_errors,
+    draw_intercept,
+    log_half_normal,
+    log_likelihood,
+    log_prior,
+    precision,
+    residual_forms,
+)
 
 PASSES = 5  # a sweep
 TRADES = 1  # a donor and pass
 STRETCH = (0.1, 0.3, 0.8)  # sds of the moves of log s with all z
-TINY = 1e-300
-
-State = Mapping[str, Array]
 
 
 class SoftmaxSums(NamedTuple):
@@ -32,11 +41,11 @@ class SoftmaxSums(NamedTuple):
 
     Parameters
     ----------
-    rows : ExchangeSums
+    rows : RowSums
     spread_scale : () scale of the half-normal on s
     """
 
-    rows: ExchangeSums
+    rows: RowSums
     spread_scale: Any
 
 
@@ -46,24 +55,25 @@ class Softmax:
 
     Parameters
     ----------
-    errors : Exchange
-        Whose σ, ρ and intercept these are.
+    ar : whether errors are autoregressive; ρ is 0 else
+    intercept : whether there is one
     sums : what the data say
     """
 
-    errors: Exchange
+    ar: bool
+    intercept: bool
     sums: SoftmaxSums | None
 
     @property
     def width(self) -> int:
         """Numbers a draw of the sites holds."""
-        return self.errors.width
+        return 1024
 
     def said(self, sums: SoftmaxSums) -> str:
         """What the blocks are, in words."""
-        errors = "their autocorrelation" if self.errors.ar else "no autocorrelation"
+        errors = "their autocorrelation" if self.ar else "no autocorrelation"
         return (
-            f"trades between pairs of {sums.rows.first.shape[-1] - 2} donors on the line of their share, and their spread with "
+            f"trades between pairs of {sums.rows.donors} donors on the line of their share, and their spread with "
             f"all at once, intercept integrated out; size of the errors, {errors}"
         )
 
@@ -73,12 +83,12 @@ class Softmax:
 
     def signature(self) -> tuple[Any, ...]:
         """All that is compiled in."""
-        return self.errors.ar, self.errors.intercept
+        return self.ar, self.intercept
 
     def first(self, sums: SoftmaxSums, key: Array) -> dict[str, Array]:
         """A z of sd one, the rest around the middle of its prior."""
-        keys, donors = jax.random.split(key, 3), sums.rows.first.shape[-1] - 2
-        rho = 0.8 * jax.random.uniform(keys[2], (), float, -1.0, 1.0) if self.errors.ar else jnp.zeros(())
+        keys, donors = jax.random.split(key, 3), sums.rows.donors
+        rho = 0.8 * jax.random.uniform(keys[2], (), float, -1.0, 1.0) if self.ar else jnp.zeros(())
         state = {
             "z": jax.random.normal(keys[0], (donors,), float),
             "log_spread": jnp.log(0.7 * sums.spread_scale),
@@ -90,21 +100,18 @@ class Softmax:
 
     def sweep(self, sums: SoftmaxSums, state: State, key: Array, adapting: Array) -> dict[str, Array]:
         """Trades, what all z share and their spread, several times, then σ and ρ."""
-        keys, m = jax.random.split(key), self.errors.precision(sums.rows, state)
+        keys, m = jax.random.split(key), precision(sums.rows, state["rho"], jnp.exp(state["log_sigma"]))
         state = dict(jax.lax.fori_loop(0, PASSES, lambda k, s: a_pass(m, sums, s, jax.random.fold_in(keys[0], k)), dict(state)))
         forms = residual_forms(sums.rows, softmax(state["z"]))
-        u = jax.random.uniform(keys[1], (2, 2), float, TINY)
-        state["log_sigma"] = self.errors.draw_sigma(sums.rows, state, forms, u[0])
-        if self.errors.ar:
-            state["rho"] = self.errors.draw_rho(sums.rows, state, forms, u[1])
+        state |= draw_errors(sums.rows, state, forms, jax.random.uniform(keys[1], (2, 2), float, TINY), self.ar)
         return state | {"lp": self.density(sums, state)}
 
     def sites(self, sums: SoftmaxSums, state: State, key: Array) -> dict[str, Array]:
         """The sites of the twins, the intercept drawn given the rest."""
-        own = {"log_w": log_softmax(state["z"]), "log_alpha": jnp.zeros(())} | {k: state[k] for k in ("log_sigma", "rho")}
-        named = self.errors.sites(sums.rows, own, key)
-        named = {k: v for k, v in named.items() if k not in ("weight", "log_concentration")}
-        return named | {"z": state["z"], "spread": jnp.exp(state["log_spread"])}
+        sigma, w = jnp.exp(state["log_sigma"]), softmax(state["z"])
+        sites = {"z": state["z"], "spread": jnp.exp(state["log_spread"]), "sigma": sigma}
+        sites |= {"intercept": draw_intercept(sums.rows, w, state["rho"], sigma, key)} if self.intercept else {}
+        return sites | ({"rho": state["rho"]} if self.ar else {})
 
     def stats(self, state: State) -> dict[str, Array]:
         """Share of accepted moves of s with all z; log p(y, z, θ) without the intercept."""
@@ -113,12 +120,9 @@ class Softmax:
     def density(self, sums: SoftmaxSums, state: State) -> Array:
         """Log p(y, z, s, σ, ρ), the intercept integrated out; s, σ and ρ on their own scale."""
         sigma, spread, z = jnp.exp(state["log_sigma"]), jnp.exp(state["log_spread"]), state["z"]
-        forms, scales = residual_forms(sums.rows, softmax(z)), (sums.rows.sigma_scale, sums.spread_scale)
         prior = -0.5 * ((z / spread) ** 2).sum() - z.size * (0.5 * LOG_2PI + state["log_spread"])
-        for value, scale in zip((sigma, spread), scales, strict=True):
-            prior += 0.5 * jnp.log(2 / jnp.pi) - jnp.log(scale) - 0.5 * (value / scale) ** 2
-        prior -= jnp.log(2.0) if self.errors.ar else 0.0
-        return log_likelihood(sums.rows, forms, sigma, state["rho"]) + prior
+        prior += log_half_normal(spread, sums.spread_scale) + log_prior(sums.rows, state, self.ar)
+        return log_likelihood(sums.rows, residual_forms(sums.rows, softmax(z)), sigma, state["rho"]) + prior
 
 
 def a_pass(m: Array, sums: SoftmaxSums, state: State, key: Array) -> dict[str, Array]:
@@ -161,7 +165,7 @@ def traded(m: Array, z: Array, spread: Array, key: Array) -> Array:
         near = jnp.log(best) - jnp.log1p(-best), jnp.minimum(0.8 / (jnp.sqrt(precision) * best * (1 - best)), 3.0)
         wide = jnp.zeros(()), jnp.maximum(spread, 0.5)
         middle, scale = (jnp.where(kind % 4 < 2, a, b) for a, b in zip(near, wide, strict=True))
-        t = draw_on_line(density, t, middle, scale, u[2:])
+        t = draw_on_line(density, middle, scale, t, u[2:])
         return jnp.where(at == i, level - softplus(-t), jnp.where(at == j, level - softplus(t), z)), None
 
     count = TRADES * donors
@@ -199,4 +203,4 @@ def draw_spread(scale: Array, z: Array, log_spread: Array, key: Array) -> Array:
 
     u = jax.random.uniform(key, (2,), float, TINY)
     middle = 0.5 * jnp.log(jnp.maximum(squares, TINY) / donors)
-    return draw_on_line(density, log_spread, middle, 1.2 / jnp.sqrt(2.0 * donors), u)
+    return draw_on_line(density, middle, 1.2 / jnp.sqrt(2.0 * donors), log_spread, u)

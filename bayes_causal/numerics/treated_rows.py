@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.scipy.linalg import solve_triangular
 
-from bayes_causal.numerics.simplex import LOG_2PI
+from bayes_causal.numerics.weighted_rows import LOG_2PI
 
 
 class UnitRows(NamedTuple):

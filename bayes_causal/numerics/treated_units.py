@@ -20,20 +20,12 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import Array
 from jax.scipy.linalg import solve_triangular
 from jax.scipy.special import logsumexp
 
-from bayes_causal.numerics.simplex import (
-    LOG_2PI,
-    TINY,
-    draw_concentration,
-    draw_on_line,
-    log_dirichlet,
-    log_sech2,
-    traded,
-)
+from bayes_causal.numerics.line_proposals import draw_on_line, log_sech2
+from bayes_causal.numerics.simplex import draw_concentration, log_dirichlet, traded
 from bayes_causal.numerics.treated_rows import (
     Given,
     Told,
@@ -46,6 +38,7 @@ from bayes_causal.numerics.treated_rows import (
     over_gaps,
     whitened,
 )
+from bayes_causal.numerics.weighted_rows import LOG_2PI, TINY, log_half_normal
 
 State = Mapping[str, Any]
 PASSES = 3  # over units and what ties them together, a sweep: each knows the other only as it was
@@ -252,7 +245,7 @@ class TreatedUnits:
     def _lp(self, sums: TreatedSums, state: State, told: Told) -> Array:
         """Density of the data and the priors of all that is not integrated out."""
         omega, c, units = jnp.exp(state["log_omega"]), jax.nn.sigmoid(state["logit_c"]), state["units"]
-        value = log_shared(sums, told, omega, c) + _log_half_normal(omega, sums.omega_scale)
+        value = log_shared(sums, told, omega, c) + log_half_normal(omega, sums.omega_scale)
         for group, own in zip(sums.groups, units, strict=True):
             value += jax.vmap(lambda unit, state: self._own(sums, unit, state))(group, own).sum()
         return value
@@ -261,7 +254,7 @@ class TreatedUnits:
         """Priors of a unit, and what takes its innovations to its outcomes."""
         sigma, n = jnp.exp(state["log_sigma"]), unit.fitted.sum()
         value = over_gaps(sums.gaps, unit, state["rho"], unit.z[:, -1:])[1] - n * jnp.log(sigma) - jnp.log(unit.ratio)
-        value += _log_half_normal(sigma, sums.sigma_scale) + log_dirichlet(state["log_w"], state["log_alpha"])
+        value += log_half_normal(sigma, sums.sigma_scale) + log_dirichlet(state["log_w"], state["log_alpha"])
         value -= jnp.log(sums.log_range[1] - sums.log_range[0]) + (jnp.log(2.0) if self.ar else 0.0)
         if not self.intercept:
             return value
@@ -273,14 +266,10 @@ def one_by_one(density: Callable[[Array], Array], x: Array, middle: Array, scale
 
     def draw(x: Array, each: tuple[Array, ...]) -> tuple[Array, None]:
         k, middle, scale, u = each
-        return x.at[k].set(draw_on_line(lambda v: density(x.at[k].set(v)), x[k], middle, scale, u)), None
+        return x.at[k].set(draw_on_line(lambda v: density(x.at[k].set(v)), middle, scale, x[k], u)), None
 
     return jax.lax.scan(draw, x, (jnp.arange(x.size), middle, scale, u))[0]
 
 
 def _joined(units: tuple[State, ...], name: str) -> Array:
     return jnp.concatenate([u[name] for u in units])
-
-
-def _log_half_normal(x: Array, scale: Array) -> Array:
-    return 0.5 * np.log(2 / np.pi) - jnp.log(scale) - 0.5 * (x / scale) ** 2

@@ -20,8 +20,8 @@ from bayes_causal.errors import DataError
 from bayes_causal.inference.collapsed import Collapsed
 from bayes_causal.inference.fit import fit
 from bayes_causal.inference.tree import dataset
-from bayes_causal.models.base import SeriesModel
 from bayes_causal.models.hierarchical_did import HierarchicalDiD
+from bayes_causal.models.kinds import SeriesModel
 from bayes_causal.models.structural_time_series import StructuralTimeSeries
 
 N, START = 120, 96

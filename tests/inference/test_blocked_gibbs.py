@@ -53,13 +53,13 @@ def wide() -> Any:
 def test_column_after_column_agrees_with_the_sum_over_all_sub_models(
     rng: np.random.Generator, disagreements: Callable[..., Any]
 ) -> None:
-    """Eight controls, 256 sub-models: means and sds within four Monte Carlo errors; faults are seen."""
+    """Eight controls, 256 sub-models: means and sds within Monte Carlo error; faults are seen."""
     built = model(rng, controls=8)
     thin = {"time": slice(0, None, 12)}
     exact = posterior(built, bc.Collapsed(draws=2000), 1).isel(thin)
     swept = posterior(built, BlockedGibbs(draws=2500, warmup=500, thin=2), 2).isel(thin)
-    assert disagreements(exact, swept, None) == []
-    assert disagreements(exact * 1.15 + 0.03, swept, None)
+    assert disagreements(exact, swept) == []
+    assert disagreements(exact * 1.15 + 0.03, swept)
 
 
 def test_two_controls_of_twenty_are_found(wide: Any) -> None:
@@ -217,15 +217,15 @@ def test_wrong_conditionals_are_seen(rng: np.random.Generator, seed: int) -> Non
 
 @pytest.mark.slow
 def test_horseshoe_and_student_t_agree_with_nuts_on_the_twin(rng: np.random.Generator, disagreements: Callable[..., Any]) -> None:
-    """Means and sds within four Monte Carlo errors. λ and τ themselves have no variance; what they shrink by has."""
+    """Means and sds within Monte Carlo error. λ and τ themselves have no variance; what they shrink by has."""
     built = model(rng, rows=40, regression="horseshoe", errors="student_t", far=8.0)
     names = ["sigma", "rho", "level_ratio", "nu", "beta", "shrinkage", "level"]
     thin = {"time": slice(0, 25, 8)}
     nuts = bc.NumpyroNuts(draws=600, warmup=500, max_tree_depth=7, chain_method="vectorized", progress=False)
     a = posterior(built, BlockedGibbs(draws=1500, warmup=500, thin=2), 1)[names].isel(thin)
     b = posterior(built, nuts, 2)[names].isel(thin)
-    assert disagreements(a, b, None) == []
-    assert disagreements(a * 1.25 + 0.05, b, None)
+    assert disagreements(a, b) == []
+    assert disagreements(a * 1.25 + 0.05, b)
 
 
 def test_likelihood_and_forecast_of_student_t_errors(rng: np.random.Generator) -> None:

@@ -36,12 +36,12 @@ def closed_form(model: Any) -> tuple[float, float]:
 
 
 def assert_closed_form(model: Any, mu: np.ndarray) -> None:
-    """Mean within four Monte Carlo errors; sd within 12 %, some four of its standard errors; once in 10,000 seeds not."""
+    """Mean within five Monte Carlo errors; sd within 15 %, some five of its standard errors; once in a million runs not."""
     from arviz_stats.base import array_stats
 
     mean, sd = closed_form(model)
-    assert abs(mu.mean() - mean) < 4 * float(array_stats.mcse(mu, method="mean"))
-    assert mu.std() == pytest.approx(sd, rel=0.12)
+    assert abs(mu.mean() - mean) < 5 * float(array_stats.mcse(mu, method="mean"))
+    assert mu.std() == pytest.approx(sd, rel=0.15)
     assert float(array_stats.rhat(mu, method="rank")) < 1.02
 
 
@@ -100,7 +100,7 @@ def test_the_float64_flag_is_kept_where_it_was_on(normal_mean: Any, needs: Any, 
 
 @pytest.mark.parametrize("sampler", [pytest.param(s, marks=() if s == "nutpie" else pytest.mark.slow) for s in SAMPLERS])
 def test_pymc_twin_of_difference_in_differences(sampler: Any, needs: Any, disagreements: Any) -> None:
-    """Against the collapsed engine: means within four Monte Carlo errors, sds within 20 %; once in 500 seeds not."""
+    """Against the collapsed engine: means and sds within Monte Carlo error."""
     needs("pymc")
     model = HierarchicalDiD(simulate_panel(units=8, periods=5, seed=3)[0], errors="iid")
     draws = [
@@ -109,7 +109,7 @@ def test_pymc_twin_of_difference_in_differences(sampler: Any, needs: Any, disagr
     ]
     a, b = (dataset(model, model.natural(d.sites), ("chain", "draw")) for d in draws)
     assert "alpha" in b and b["gamma"].sizes == {"chain": 2, "draw": 700, "time": 5}
-    assert disagreements(a, b, 0.2) == []
+    assert disagreements(a, b) == []
 
 
 def test_the_same_seed_gives_the_same_draws_by_nuts(normal_mean: Any, tree: xr.DataTree) -> None:

@@ -82,7 +82,7 @@ def test_a_wrong_density_is_caught(small: HierarchicalTimeSeries, seed: int, mon
 
 @pytest.mark.slow
 def test_collapsed_agrees_with_nuts_on_the_full_twin(rng: np.random.Generator, disagreements: Callable[..., Any]) -> None:
-    """Means and sds within four Monte Carlo errors: scales, shape, sizes, and what is told of the outcomes."""
+    """Means and sds within Monte Carlo error: scales, shape, sizes, and what is told of the outcomes."""
     model = HierarchicalTimeSeries(panel(rng, [5, 7, 7, 0, 0], 12, 1.0), window=(0, 2))
     nuts = bc.NumpyroNuts(draws=600, warmup=500, target_accept=0.95, chain_method="vectorized", progress=False)
     a, b = (
@@ -90,8 +90,8 @@ def test_collapsed_agrees_with_nuts_on_the_full_twin(rng: np.random.Generator, d
         for e, s in ((bc.Collapsed(draws=1000), 1), (nuts, 2))
     )
     kept = ["sigma", "rho", "level_ratio", "sigma_slope", "step_lag", "tau_event", "slope", "att"]
-    assert disagreements(a[kept], b[kept], None) == []
-    assert disagreements(a[kept] * 1.2 + 0.05, b[kept], None), "draws shifted and stretched would go unseen"
+    assert disagreements(a[kept], b[kept]) == []
+    assert disagreements(a[kept] * 1.2 + 0.05, b[kept]), "draws shifted and stretched would go unseen"
 
 
 SIZES = np.array([2.0, 3.0, 2.5, 3.5, 3.0, 2.0, 0.0, 0.0, 0.0])

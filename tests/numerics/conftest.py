@@ -1,10 +1,18 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import ModuleType
+from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy import stats
+
+from bayes_causal.inference.generate import ONCE
+
+Fault = tuple[ModuleType, str, Callable[..., Any]]
 
 
 def _p_values(z: np.ndarray) -> tuple[float, float]:
@@ -21,3 +29,38 @@ def _p_values(z: np.ndarray) -> tuple[float, float]:
 def p_values() -> Callable[[np.ndarray], tuple[float, float]]:
     """p-values for whitened draws: of their mean being 0, of their covariance being I."""
     return _p_values
+
+
+def _swept(form: Any, data: Any, states: Mapping[str, np.ndarray], seed: int) -> dict[str, np.ndarray]:
+    """(n, ...) sites of chains after two sweeps from (n, ...) states, each on data of its own."""
+
+    def after(data: Any, state: Any, key: Any) -> Any:
+        start = state | {"acceptance_rate": jnp.zeros(()), "lp": jnp.zeros(())}
+        swept = jax.lax.fori_loop(0, 2, lambda k, v: form.sweep(data, v, jax.random.fold_in(key, k), False), start)
+        return form.sites(data, swept, key)
+
+    with jax.enable_x64(True):
+        keys = jax.random.split(jax.random.PRNGKey(seed), len(next(iter(states.values()))))
+        found = jax.jit(jax.vmap(after), compiler_options=ONCE)(data, jax.tree.map(jnp.asarray, dict(states)), keys)
+        return {k: np.asarray(v) for k, v in found.items()}
+
+
+@pytest.fixture
+def swept() -> Callable[..., dict[str, np.ndarray]]:
+    """Sites after two sweeps from states given, of a form without data."""
+    return _swept
+
+
+@pytest.fixture
+def held_to_the_prior(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Hold p-values of what sweeps make of the prior to 1e-4 over all of them; or, with a fault planted, see it caught."""
+
+    def held(p_values: Callable[[], dict[str, float]], fault: Fault | None, caught: float = 1e-5) -> None:
+        if fault:
+            module, name, wrong = fault
+            monkeypatch.setattr(module, name, wrong(getattr(module, name)))
+        found = p_values()
+        least = min(found.values())
+        assert least < caught if fault else least > 1e-4 / len(found), found
+
+    return held

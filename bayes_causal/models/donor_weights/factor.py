@@ -65,6 +65,7 @@ class Factor:
     averages: ClassVar[bool] = False
     gaps: ClassVar[bool] = True
     why_gibbs: ClassVar[str] = "factors given loadings, and loadings given factors, are normal"
+    warmup: ClassVar[int] = 500
     names: ClassVar[tuple[str, ...]] = ("trend",)
 
     @classmethod

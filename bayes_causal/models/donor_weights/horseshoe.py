@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from bayes_causal.models.donor_design import DonorDesign
-from bayes_causal.models.donor_weights.weights import Settings, Sites, needs_intercept, no_factors, weighted
+from bayes_causal.models.donor_weights.weights import Settings, Sites, needs_intercept, no_factors, row_sums, weighted
 
 if TYPE_CHECKING:
     from bayes_causal.numerics.signed_weights import HorseshoeSums, SignedWeights
@@ -29,6 +29,7 @@ class Horseshoe:
     averages: ClassVar[bool] = False
     gaps: ClassVar[bool] = False
     why_gibbs: ClassVar[str] = "weights are normal given their scales, and integrated out where scales move"
+    warmup: ClassVar[int] = 500
     names: ClassVar[tuple[str, ...]] = ("horseshoe",)
 
     @classmethod
@@ -76,19 +77,8 @@ class Horseshoe:
     def sums(self, d: DonorDesign, outcome: np.ndarray | None = None, gaps: Sequence[int] | None = None) -> HorseshoeSums:
         """Products of donors and outcome."""
         from bayes_causal.numerics.signed_weights import HorseshoeSums
-        from bayes_causal.numerics.simplex import exchange_sums
 
-        rows, p = d.fitted_rows, self.settings.priors
-        found = exchange_sums(
-            columns(d)[0][rows],
-            d.y[rows] if outcome is None else outcome,
-            d.gap,
-            gaps=tuple(gaps or np.unique(d.gap[1:]).tolist()),
-            intercept_sd=p.intercept,
-            sigma_scale=p.sigma,
-            log_range=(0.0, 1.0),
-        )
-        return HorseshoeSums(found, np.asarray(self.scale(d)))
+        return HorseshoeSums(row_sums(self.settings, d, columns(d)[0], outcome, gaps), np.asarray(self.scale(d)))
 
     def form(self, sums: HorseshoeSums) -> SignedWeights:
         """Weights, their scales, σ and ρ."""

@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from bayes_causal.models.donor_design import DonorDesign
-from bayes_causal.models.donor_weights.weights import Settings, Sites, no_factors, weighted
+from bayes_causal.models.donor_weights.weights import Settings, Sites, no_factors, row_sums, weighted
 
 if TYPE_CHECKING:
     from bayes_causal.numerics.softmax import Softmax as SoftmaxBlocks
@@ -25,6 +25,7 @@ class Softmax:
     averages: ClassVar[bool] = True
     gaps: ClassVar[bool] = False
     why_gibbs: ClassVar[str] = "weights move between pairs of donors, on the line of their share"
+    warmup: ClassVar[int] = 500
     names: ClassVar[tuple[str, ...]] = ("spread",)
 
     @classmethod
@@ -65,27 +66,15 @@ class Softmax:
 
     def sums(self, d: DonorDesign, outcome: np.ndarray | None = None, gaps: Sequence[int] | None = None) -> SoftmaxSums:
         """Products of donors and outcome."""
-        from bayes_causal.numerics.simplex import exchange_sums
         from bayes_causal.numerics.softmax import SoftmaxSums
 
-        rows, p = d.fitted_rows, self.settings.priors
-        found = exchange_sums(
-            d.x[rows],
-            d.y[rows] if outcome is None else outcome,
-            d.gap,
-            gaps=tuple(gaps or np.unique(d.gap[1:]).tolist()),
-            intercept_sd=p.intercept if self.settings.intercept else 0.0,
-            sigma_scale=p.sigma,
-            log_range=(0.0, 1.0),
-        )
-        return SoftmaxSums(found, np.asarray(float(p.spread)))
+        return SoftmaxSums(row_sums(self.settings, d, d.x, outcome, gaps), np.asarray(float(self.settings.priors.spread)))
 
     def form(self, sums: SoftmaxSums) -> SoftmaxBlocks:
         """Trades between pairs of donors, their spread, σ and ρ; the intercept integrated out."""
-        from bayes_causal.numerics.simplex import Exchange
         from bayes_causal.numerics.softmax import Softmax as SoftmaxBlocks
 
-        return SoftmaxBlocks(Exchange(self.settings.ar, self.settings.intercept, 0, None), sums)
+        return SoftmaxBlocks(self.settings.ar, self.settings.intercept, sums)
 
     def expected(self, d: DonorDesign, sites: Sites) -> np.ndarray:
         """The donors, weighted."""

@@ -12,7 +12,8 @@ import xarray as xr
 from bayes_causal.models.donor_design import DonorDesign
 
 if TYPE_CHECKING:
-    from bayes_causal.models.base import GibbsForm
+    from bayes_causal.models.forms import GibbsForm
+    from bayes_causal.numerics.weighted_rows import RowSums
 
 Sites = Mapping[str, np.ndarray]
 
@@ -85,6 +86,8 @@ class DonorWeights(Protocol):
     """Whether donors may lack outcomes that are needed, and be treated themselves later: such cells are left out."""
     why_gibbs: ClassVar[str]
     """Why it is sampled block by block."""
+    warmup: ClassVar[int]
+    """Sweeps after which a chain of refits by the hundred is kept."""
 
     def __init__(self, settings: Settings): ...
 
@@ -138,6 +141,24 @@ class DonorWeights(Protocol):
     def followed(self, d: DonorDesign, posterior: xr.Dataset) -> np.ndarray:
         """(S, O) the outcome without treatment and error in rows with an outcome, natural units, from what is reported."""
         ...
+
+
+def row_sums(
+    settings: Settings, d: DonorDesign, x: np.ndarray, outcome: np.ndarray | None, gaps: Sequence[int] | None
+) -> RowSums:
+    """What the fitted rows of a design say, of (T, J) columns for its donors."""
+    from bayes_causal.numerics import weighted_rows
+
+    rows, p = d.fitted_rows, settings.priors
+    return weighted_rows.row_sums(
+        x[rows],
+        d.y[rows] if outcome is None else outcome,
+        d.gap,
+        gaps=tuple(gaps or np.unique(d.gap[1:]).tolist()),
+        intercept_sd=p.intercept if settings.intercept else 0.0,
+        sigma_scale=p.sigma,
+        rho_shape=p.correlation,
+    )
 
 
 def weighted(d: DonorDesign, posterior: xr.Dataset) -> np.ndarray:
