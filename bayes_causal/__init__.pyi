@@ -5,6 +5,7 @@ from .checks.catalogue import check as check
 from .checks.market_power import market_power as market_power
 from .checks.power import power as power
 from .data.examples import load_example as load_example
+from .data.multi_series import MultiSeries as MultiSeries
 from .data.panel import Panel as Panel
 from .data.panel_source import PanelSource as PanelSource
 from .data.simulate import inject_lift as inject_lift

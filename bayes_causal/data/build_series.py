@@ -59,7 +59,7 @@ def _regular(read: SeriesRows, spans: Windows | None) -> Frequency | None:
     dates = np.unique(read.dates[_kept(read, spans)])
     step = frequency(dates)
     if step is None:
-        read.problems += _irregular(dates, read.time.name)
+        read.problems += irregular(dates, read.time.name)
     elif read.declared.controls and step.missing().size:
         absent = step.label(step.missing())
         read.problems.append(
@@ -72,7 +72,8 @@ def _regular(read: SeriesRows, spans: Windows | None) -> Frequency | None:
     return step
 
 
-def _irregular(dates: np.ndarray, name: str) -> list[str]:
+def irregular(dates: np.ndarray, name: str) -> list[str]:
+    """Why sorted, distinct dates have no frequency."""
     if len(dates) < 3:
         return [
             f"time column '{name}' has only {len(dates)} dates ({some(dates)}): a series needs dates before and after its "

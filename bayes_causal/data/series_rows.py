@@ -82,12 +82,13 @@ def _read_time(read: SeriesRows) -> None:
         return
     time, found = labels(read.data[name], "time")
     if time is not None:
-        found += validate.no_nulls(time, "time") + validate.time_type(time) + _unique(time)
+        found += validate.no_nulls(time, "time") + validate.time_type(time) + unique_dates(time)
     read.problems += found
     read.time = time if not found else None
 
 
-def _unique(time: Labels) -> list[str]:
+def unique_dates(time: Labels) -> list[str]:
+    """One row a date."""
     counts = np.bincount(time.codes[time.codes >= 0], minlength=len(time.values))
     if (counts < 2).all():
         return []
