@@ -82,6 +82,10 @@ def _parser() -> argparse.ArgumentParser:
     power.add_argument("--json", action="store_true", help="everything as JSON on stdout, instead of the table")
     power.set_defaults(command=_power)
 
+    macro = commands.add_parser("macro", help="macroeconomic series: shocks, features and returns by month")
+    steps = macro.add_subparsers(title="steps", metavar="STEP", required=True)
+    _macro_options(steps.add_parser("build", help="fetch what is missing, align it on release dates, and write a lake"))
+
     report = commands.add_parser("report", help="rebuild the report of a run without refitting")
     report.add_argument("folder", metavar="RUN", type=Path)
     report.set_defaults(command=_report)
@@ -104,6 +108,24 @@ def _run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--force", action="store_true", help="replace the run folder if it exists")
     parser.add_argument("--quiet", action="store_true", help="no progress on stderr, no table on stdout")
     parser.add_argument("--json", action="store_true", help="the verdict on stdout as JSON")
+
+
+def _macro_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--out", metavar="LAKE", required=True, help="a folder or an URL as s3://bucket/macro; an old one is continued"
+    )
+    parser.add_argument("--start", metavar="MONTH", help="first month, as 1990-01; the first observed if left out")
+    parser.add_argument("--end", metavar="MONTH", help="last month; the last observed if left out")
+    parser.add_argument(
+        "--from", metavar="PATH", nargs="+", default=[], dest="given", help="built lakes or wide files, no network"
+    )
+    parser.add_argument("--schema", metavar="FILE", help="what the columns of a wide file are, instead of its macro.yaml")
+    parser.add_argument("--without", metavar="SERIES", nargs="+", default=[], help="series to leave out")
+    parser.add_argument("--offline", action="store_true", help="ask no source: only what is in the lake")
+    parser.add_argument("--refresh", action="store_true", help="ask the sources again; revisions are kept beside what was there")
+    parser.add_argument("--quiet", action="store_true", help="no progress on stderr, no report on stdout")
+    parser.add_argument("--json", action="store_true", help="what was built on stdout as JSON")
+    parser.set_defaults(command=_macro_build)
 
 
 class _Version(argparse.Action):
@@ -228,6 +250,26 @@ def _power(options: argparse.Namespace) -> int:
         print(as_json(found))
         return DONE
     print(text, end="" if options.out is None else f"\nWritten: {options.out}\n")
+    return DONE
+
+
+def _macro_build(options: argparse.Namespace) -> int:
+    from bayes_causal.data.macro.build import build_macro
+    from bayes_causal.data.macro.wide_file import read_schema
+
+    names = ("start", "end", "given", "without", "offline", "refresh", "quiet")
+    schema = None if options.schema is None else read_schema(options.schema)
+    try:
+        built = build_macro(options.out, schema=schema, **{name: getattr(options, name) for name in names})
+    except KeyboardInterrupt:
+        return _fail(
+            INTERRUPTED, "interrupted: the lake is as it was, and what was fetched is kept: the next run goes on from there"
+        )
+    if options.json:
+        said = {name: built.manifest[name] for name in ("months", "columns", "warnings", "revised", "choice", "files")}
+        print(json.dumps({"lake": options.out, "fetched": built.fetched} | said, ensure_ascii=False))
+    elif not options.quiet:
+        print(f"{built.report}\n\nLake: {options.out} ({built.fetched} fetched)")
     return DONE
 
 

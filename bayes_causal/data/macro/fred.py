@@ -123,8 +123,9 @@ def _received(frame: pd.DataFrame, series: Series) -> pd.DataFrame:
         raise not_the_form(series, "no observations", "series")
     if len(frame) >= MOST:
         raise DataError(f"fred has more than {MOST:,} rows of '{series.code}', and gives no more at once: ask for no vintages")
-    types = {OBSERVATION: "datetime64[ns]", RELEASED: "datetime64[ns]", "value": "float64"}
-    return frame[wanted].astype({name: types[name] for name in wanted}).reset_index(drop=True)
+    number = frame["value"].notna()  # where there is none, the client has a date that is none
+    frame = frame[wanted].astype({name: "datetime64[ns]" for name in wanted[:-1]})
+    return frame.assign(value=frame["value"].where(number, float("nan")).astype("float64")).reset_index(drop=True)
 
 
 @contextmanager

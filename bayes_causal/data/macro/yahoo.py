@@ -50,10 +50,10 @@ class Yahoo:
                 raise Unavailable(f"yahoo says of '{series.code}' that it was asked too often") from error
             except client.exceptions.YFTickerMissingError as error:
                 raise no_series(series, error.rationale) from error
-            except OSError as error:
-                raise Unavailable(f"yahoo did not answer '{series.code}' ({type(error).__name__}: {error})") from error
             except (ValueError, KeyError, TypeError, AttributeError, client.exceptions.YFException) as error:
                 raise not_the_form(series, f"{type(error).__name__}: {error}", "JSON of prices") from error
+            except OSError as error:
+                raise Unavailable(f"yahoo did not answer '{series.code}' ({type(error).__name__}: {error})") from error
         if frame.empty or PRICE not in frame.columns:
             raise no_series(series, f"no prices from {start} to {end}")
         frame.index = frame.index.tz_localize(None).astype("datetime64[ns]").rename(DAY)
