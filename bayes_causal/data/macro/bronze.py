@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
 from bayes_causal.data.macro.lake import Lake, parquet, sha256, table
-from bayes_causal.data.macro.source import PERIOD, PUBLISHED, VALUE, Series, Source
+from bayes_causal.data.macro.source import FILE, PERIOD, PUBLISHED, VALUE, Series, Source
 from bayes_causal.errors import DataError
 
 if TYPE_CHECKING:
@@ -56,8 +56,8 @@ class Retrieval:
 
     @property
     def known_until(self) -> date:
-        """The last date that it can know of."""
-        return min(self.end, self.retrieved.date())
+        """The last date that it can know of; a file is all there is of it, whenever it was read."""
+        return self.end if self.series.source == FILE else min(self.end, self.retrieved.date())
 
     def same(self, series: Series) -> bool:
         """Whether it is an answer on a series, whatever we make of it."""

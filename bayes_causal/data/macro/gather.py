@@ -13,7 +13,7 @@ from bayes_causal.data.macro.fred import Fred
 from bayes_causal.data.macro.lake import Lake
 from bayes_causal.data.macro.patience import Patience
 from bayes_causal.data.macro.series import ONLINE
-from bayes_causal.data.macro.source import Series, Source
+from bayes_causal.data.macro.source import FILE, Series, Source
 from bayes_causal.data.macro.wide_file import WideFile
 from bayes_causal.data.macro.world_bank import WorldBank
 from bayes_causal.data.macro.yahoo import Yahoo
@@ -167,4 +167,4 @@ def _copy(given: Lake, lake: Lake) -> None:
 
 def typed_by(series: Series) -> Source:
     """The source that reads a series' tables, without asking anything."""
-    return (sources() | {"file": WideFile("")})[series.source]
+    return (sources() | {FILE: WideFile("")})[series.source]

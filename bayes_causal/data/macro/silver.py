@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 ASSUMED, DAYS = "assumed", "days"
-DELAY = 31  # days that a publication may be late beyond its usual lag, as when a government stood still, before nothing newer is known
+DELAY = 31  # days that a publication may be late beyond its usual lag before what is there is too old to count as known
 LENGTH = {"D": 0, "M": 31, "Q": 92, "A": 366}
 FEWEST_DAYS = 10  # of a month, for a mean or a last day of daily values
 

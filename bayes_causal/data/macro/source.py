@@ -15,6 +15,7 @@ Frequency = Literal["D", "M", "Q", "A"]
 Monthly = Literal["mean", "last", "newest"]
 Form = Literal["price", "level", "rate", "return", "surprise"]
 
+FILE = "file"
 PERIOD, PUBLISHED, VALUE = "period", "published", "value"
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from bayes_causal.data.macro.series import COLUMNS, of_quarters
-from bayes_causal.data.macro.source import Form, Frequency, Monthly, Series, typed
+from bayes_causal.data.macro.source import FILE, Form, Frequency, Monthly, Series, typed
 from bayes_causal.errors import DataError, closest
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class WideFile:
     path: str | Path
     schema: dict[str, Any] | None = field(default=None, repr=False)
     pace: float = 0.0
-    name: str = "file"
+    name: str = FILE
 
     @cached_property
     def series(self) -> tuple[Series, ...]:
@@ -168,4 +168,4 @@ def _one(name: str, keys: Any, columns: list[str], problems: list[str]) -> Serie
         problems.append(f"lag of series '{name}' is a number of days from 0, and is {lag!r}")
     if len(problems) > before:
         return None
-    return Series(name, "file", column, **{key: value for key, value in keys.items() if key in GIVEN})
+    return Series(name, FILE, column, **{key: value for key, value in keys.items() if key in GIVEN})
