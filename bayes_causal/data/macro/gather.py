@@ -64,7 +64,8 @@ def wanted(
     unknown = [f"there is no series '{name}' to leave out{closest(name, first)}" for name in without if name not in first]
     if unknown:
         raise DataError(unknown)
-    kept = list(before["choice"]) if before is not None and not places else []
+    told = [p.manifest() for p in places if isinstance(p, Lake)] if places else [before]
+    kept = [note for manifest in told if manifest is not None for note in manifest["choice"]]
     return tuple(s for name, s in first.items() if name not in without), [
         *kept,
         *_unknown_columns(places),
@@ -79,7 +80,7 @@ def _in(lake: Lake) -> list[Series]:
 
 def _unknown_columns(places: Sequence[Lake | WideFile]) -> list[str]:
     files = [p for p in places if isinstance(p, WideFile) and p.left_out]
-    return [f"columns of {f.path} that are not known by name are left out: {', '.join(f.left_out)}" for f in files]
+    return [f"columns of {f.label} that are no series here are left out: {', '.join(f.left_out)}" for f in files]
 
 
 def _doubles(listed: Sequence[Series], first: Mapping[str, Series]) -> list[str]:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MONTH, YEAR, LAGS = "month", 12, (1, 3)
+BEFORE = YEAR + max(LAGS)  # months that lags of rolling moments reach back
 ASSETS = ("sp500", "long_bonds", "gold", "oil_fund", "oil", "usd_eur")
 CORRELATED = 4  # of the assets, every pair
 LAGGED = (
@@ -50,10 +51,13 @@ def gold(
     import pandas as pd
 
     by_name = {s.name: s for s in series}
-    windows = {name: known(observations[name], s, months, WIDTH[s.frequency]) for name, s in by_name.items()}
+    first = months[0].astype("datetime64[M]")
+    earlier = np.concatenate([np.arange(first - BEFORE, first).astype(months.dtype), months])
+    windows = {name: known(observations[name], s, earlier, WIDTH[s.frequency]) for name, s in by_name.items()}
     returns = list(_returns(windows, by_name))
     made = [*returns, *_surprises(windows, by_name), *_ruled(windows, by_name), *_yearly(windows, by_name), *_moments(returns)]
     made += _lags([m for m in made if m[0].name in LAGGED])
+    made = [(column, values[BEFORE:]) for column, values in made]
     table = pd.DataFrame({MONTH: months} | {column.name: values for column, values in made})
     about = [asdict(column) | {"months": int(np.isfinite(v).sum()), "autocorrelation": autocorrelation(v)} for column, v in made]
     return table, pd.DataFrame(about)

@@ -59,7 +59,7 @@ class WideFile:
         """The series of the table, in the order of the schema."""
         schema = self.schema if self.schema is not None else _beside(Path(self.path))
         found = _declared(schema, self._table.column_names) if schema is not None else self._known()
-        return tuple(replace(s, code=f"{self._label}/{s.code}") for s in found)
+        return tuple(replace(s, code=f"{self.label}/{s.code}") for s in found)
 
     @property
     def left_out(self) -> list[str]:
@@ -82,10 +82,11 @@ class WideFile:
 
     def library(self) -> str:
         """The file itself: its digest is that of the table read."""
-        return str(self._label)
+        return self.label
 
     @property
-    def _label(self) -> str:
+    def label(self) -> str:
+        """The name of the file or its folder, without its place."""
         return Path(self.path).resolve().name.partition(".")[0]
 
     @cached_property
