@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl
 import numpy as np
 
 from bayes_causal.data.example_donors import cigarettes
+from bayes_causal.data.example_multi_series import MULTI_SERIES, macro
 from bayes_causal.data.example_series import SERIES, nile, seat_belts
 from bayes_causal.data.kinds import KINDS
 from bayes_causal.data.readers import Provenance, digest
@@ -69,7 +70,7 @@ def examples() -> dict[str, str]:
 
 
 def load_example(name: str, **options: Any) -> Any:
-    """An example as a `Panel` or a `TimeSeries`, whichever it is.
+    """An example as a `Panel`, a `TimeSeries` or a `MultiSeries`, whichever it is.
 
     Parameters
     ----------
@@ -300,6 +301,21 @@ EXAMPLES: dict[str, Example] = {
         nile,
         {"time": "year", "outcome": "volume", "intervention": 1899},
         kind=SERIES,
+        extra="baselines",
+    ),
+    "macro": Example(
+        "Growth, inflation and interest rates of the United States by quarter, 1961-2009 (FRED and others, from PyPI "
+        "statsmodels; public domain)",
+        "statsmodels",
+        ("datasets/macrodata/macrodata.csv",),
+        macro,
+        {
+            "time": "quarter",
+            "outcomes": ["gdp_growth", "consumption_growth", "investment_growth"],
+            "shocks": ["rate_change", "cpi_surprise"],
+            "controls": ["unemployment_before", "inflation_before"],
+        },
+        kind=MULTI_SERIES,
         extra="baselines",
     ),
 }

@@ -45,6 +45,14 @@ SERIES_TEMPLATE = """\
   # where: region = 'north'    # a row filter, as SQL
 """
 
+MULTI_TEMPLATE = """\
+  time: month                  # column of the date or period, at regular steps without gaps
+  outcomes: [stocks, bonds]    # columns of the series: returns, growth rates
+  shocks: [shock]              # columns whose effects on every series are asked for
+  controls: [control]          # columns held constant beside them, known at the date they stand at; [] for none
+  # where: month >= '1990-01-01'      # a row filter, as SQL
+"""
+
 
 @dataclass(frozen=True)
 class Kind:
@@ -158,7 +166,17 @@ KINDS: dict[str, Kind] = {
             sections=("series", "controls", "components"),
             template=SERIES_TEMPLATE,
         ),
-        Kind("multi_series", ("time", "outcomes", "shocks", "controls")),
+        Kind(
+            "multi_series",
+            ("time", "outcomes", "shocks", "controls"),
+            (),
+            "multi_series:MultiSeries",
+            "load_multi_series:load_multi_series",
+            "declare_multi_series:declared_problems",
+            subject="A shock",
+            counts=_ROWS | {"dates": "dates", "series": "series", "shocks": "shocks", "controls": "controls"},
+            template=MULTI_TEMPLATE,
+        ),
         Kind(
             "cross_section",
             tuple("outcome treatment covariates weights cluster arms terms group instrument running cutoff".split()),

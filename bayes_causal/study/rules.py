@@ -69,7 +69,7 @@ def _columns(data: DataSection, dropped: Set[str]) -> Iterator[str]:
     for key in () if example else kind.required:
         if getattr(data, key) is None and f"data.{key}" not in dropped:
             yield f"data.{key} is missing: {DataSection.model_fields[key].description}"
-    if not example and not data.all_outcomes and not {"data.outcome", "data.outcomes"} & dropped:
+    if "outcome" in kind.keys and not example and not data.all_outcomes and not {"data.outcome", "data.outcomes"} & dropped:
         yield "data.outcome is missing: column of the outcome (or data.outcomes, a list of several)"
     if data.exposures and data.group:
         yield "data.group and data.exposures are both given: an exposures file names the group of every row itself"

@@ -17,10 +17,10 @@ from bayes_causal.data.macro.source import FILE, Series, Source
 from bayes_causal.data.macro.wide_file import WideFile
 from bayes_causal.data.macro.world_bank import WorldBank
 from bayes_causal.data.macro.yahoo import Yahoo
+from bayes_causal.data.readers import FORMATS
 from bayes_causal.errors import DataError, closest
 
 EARLIEST = date(1900, 1, 1)  # all history is asked for, so that an earlier start asks nothing again
-TABLES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet", ".pq")
 
 
 def sources() -> dict[str, Source]:
@@ -31,7 +31,7 @@ def sources() -> dict[str, Source]:
 def place(path: str, schema: Mapping[str, Any] | None) -> Lake | WideFile:
     """What a path holds: a lake, or a wide file."""
     lake = Lake(path)
-    if not path.endswith(TABLES) and lake.names(FOLDER, ".json"):
+    if not path.lower().endswith(FORMATS) and lake.names(FOLDER, ".json"):
         return lake
     return WideFile(path, None if schema is None else dict(schema))
 
