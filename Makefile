@@ -9,7 +9,7 @@ PIP     := -m pip --disable-pip-version-check --no-input
 RUN     := runs/campaigns
 
 # torch has a small CPU build for Python 3.11 only; elsewhere pip would bring several GB of CUDA, so it is left to `pip install '.[torch]'`
-EXTRAS   = pymc,baselines,examples$(shell $(PYTHON) -c 'import sys; print(",torch" if sys.version_info[:2] == (3, 11) else "")')
+EXTRAS   = pymc,baselines,examples,macro$(shell $(PYTHON) -c 'import sys; print(",torch" if sys.version_info[:2] == (3, 11) else "")')
 # a Python 3.13 that really starts: on the path, or kept by pyenv
 PY313    = $(shell python3.13 -c 'import sys; print(sys.executable)' 2>/dev/null || ls -d $$(pyenv root 2>/dev/null)/versions/3.13*/bin/python 2>/dev/null | tail -1)
 
@@ -99,5 +99,5 @@ $(LATEST)/.installed-dev: pyproject.toml
 	@echo "Installing bayes-causal on Python 3.13 into $(LATEST): some minutes the first time."
 	$(PY313) -m venv $(LATEST)
 	$(LATEST)/bin/python $(PIP) install --quiet --upgrade pip
-	$(LATEST)/bin/python $(PIP) install --quiet --editable '.[pymc,baselines,examples]' --group dev
+	$(LATEST)/bin/python $(PIP) install --quiet --editable '.[pymc,baselines,examples,macro]' --group dev
 	@touch $@

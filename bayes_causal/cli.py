@@ -256,11 +256,13 @@ def _power(options: argparse.Namespace) -> int:
 def _macro_build(options: argparse.Namespace) -> int:
     from bayes_causal.data.macro.build import build_macro
     from bayes_causal.data.macro.wide_file import read_schema
+    from bayes_causal.study.interrupt import interruptible
 
     names = ("start", "end", "given", "without", "offline", "refresh", "quiet")
     schema = None if options.schema is None else read_schema(options.schema)
     try:
-        built = build_macro(options.out, schema=schema, **{name: getattr(options, name) for name in names})
+        with interruptible():
+            built = build_macro(options.out, schema=schema, **{name: getattr(options, name) for name in names})
     except KeyboardInterrupt:
         return _fail(
             INTERRUPTED, "interrupted: the lake is as it was, and what was fetched is kept: the next run goes on from there"

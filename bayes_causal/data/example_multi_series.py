@@ -27,11 +27,11 @@ def macro(file: Path) -> dict[str, pa.Table]:
     import pyarrow as pa
 
     frame = pd.read_csv(file)
-    quarters = pd.PeriodIndex.from_fields(year=frame["year"], quarter=frame["quarter"], freq="Q").to_timestamp()
+    first_days = 10_000 * frame["year"] + 100 * (3 * frame["quarter"] - 2) + 1
     names = {"gdp_growth": "realgdp", "consumption_growth": "realcons", "investment_growth": "realinv", "inflation": "cpi"}
     growth = {name: 100 * np.log(frame[column]).diff() for name, column in names.items()}
     columns = {
-        "quarter": quarters,
+        "quarter": pd.to_datetime(first_days.astype("int64").astype(str), format="%Y%m%d"),
         **growth,
         "rate_change": frame["tbilrate"].diff(),
         "cpi_surprise": frame["cpi"] / frame["cpi"].rolling(4).mean() - 1,

@@ -103,7 +103,9 @@ def build_macro(
     until: date = (last + np.timedelta64(1, "M")).astype("datetime64[D]").item()
     gathering = Gathering(lake, places, asked, until, refresh, patience)
     answers = gathering.answers(series, quiet)
-    observations = {s.name: _observed(lake, answers[s.name], s) for s in series}
+    typed = {s.name: typed_by(s).observations(received(lake, answers[s.name]), s) for s in series}
+    _refuse([quality.repeats(typed[s.name], s) for s in series])
+    observations = {s.name: published(typed[s.name], s) for s in series}
     months, cut = _span(first, last, end is not None, observations, answers.values())
     gates = [g for s in series for g in quality.gates(observations[s.name], s, months[0], ends(months[-1:], "M")[0])]
     _refuse(gates)
@@ -139,10 +141,6 @@ def _months(start: str | None, end: str | None) -> tuple[np.datetime64 | None, n
     if first is not None and first > last:
         raise DataError(f"start {first} is after {last}, the end: no month is left")
     return first, last
-
-
-def _observed(lake: Lake, answer: Retrieval, series: Series) -> pd.DataFrame:
-    return published(typed_by(series).observations(received(lake, answer), series), series)
 
 
 def _span(

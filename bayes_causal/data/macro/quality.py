@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from bayes_causal.data.macro.periods import MONTHS, ends, floor
-from bayes_causal.data.macro.silver import DELAY, LENGTH
-from bayes_causal.data.macro.source import PERIOD, VALUE, Series
+from bayes_causal.data.macro.silver import oldest
+from bayes_causal.data.macro.source import PERIOD, PUBLISHED, VALUE, Series
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,7 +36,7 @@ class Gate:
     Parameters
     ----------
     series, name : str
-        The series, and the gate: few, sign, gaps, units, jumps, stale.
+        The series, and the gate: repeats, few, sign, gaps, stale, units, jumps.
     passed : bool
     severity : {"refuse", "warn"}
         Of a failure.
@@ -72,6 +72,21 @@ def gates(frame: pd.DataFrame, series: Series, start: np.datetime64, end: np.dat
     return found
 
 
+def repeats(observations: pd.DataFrame, series: Series) -> Gate:
+    """Whether some period (a day, of daily series) stands twice in one version; which of the two is meant nobody can say.
+
+    Parameters
+    ----------
+    observations : table
+        Before `published`.
+    """
+    period = observations[PERIOD].to_numpy()
+    period = period if series.frequency == "D" else floor(period, series.frequency)
+    twice = observations.assign(**{PERIOD: period}).duplicated([PERIOD, PUBLISHED]).to_numpy()
+    text = f"{_periods(period, twice)} stand more than once: is '{series.frequency}' the frequency of the source?"
+    return Gate(series.name, "repeats", not twice.any(), "refuse", text if twice.any() else "every period once", int(twice.sum()))
+
+
 def _few(value: np.ndarray, series: Series) -> Gate:
     fewest = FEWEST[series.frequency]
     text = f"{len(value):,} periods with a value; at least {fewest} are needed"
@@ -80,8 +95,9 @@ def _few(value: np.ndarray, series: Series) -> Gate:
 
 def _sign(period: np.ndarray, value: np.ndarray, series: Series) -> Gate:
     wrong = (value <= 0) & (series.form in ("price", "level"))
-    wrong |= (value <= -100) & (series.form == "return")
-    text = f"{_periods(period, wrong)} not positive, which a {series.form} is" if wrong.any() else "signs as they must be"
+    wrong |= (value <= -100) & (series.form == "return") | ~np.isfinite(value)
+    must = {"price": "positive", "level": "positive", "return": "above -100 percent"}.get(series.form, "finite")
+    text = f"{_periods(period, wrong)} not {must}, which a {series.form} is" if wrong.any() else "signs as they must be"
     return Gate(series.name, "sign", not wrong.any(), "refuse", text, int(wrong.sum()))
 
 
@@ -97,7 +113,7 @@ def _gaps(period: np.ndarray, series: Series) -> Gate:
 
 def _stale(period: np.ndarray, value: np.ndarray, series: Series, end: np.datetime64) -> Gate:
     age = int((end - ends(period[-1:], series.frequency)[0]) / np.timedelta64(1, "D"))
-    old = age > LENGTH[series.frequency] + series.lag + DELAY + (31 if series.frequency == "D" else 0)
+    old = age > oldest(series)
     run, at = _standing(value)
     still = run >= STANDING and series.form != "surprise" and series.frequency != "A"
     texts = [f"ends {age:,} days before the end asked for ({_day(period[-1])})"] if old else []

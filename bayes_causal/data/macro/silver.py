@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 ASSUMED, DAYS = "assumed", "days"
 DELAY = 31  # days that a publication may be late beyond its usual lag before what is there is too old to count as known
-LENGTH = {"D": 0, "M": 31, "Q": 92, "A": 366}
+LENGTH = {"M": 31, "Q": 92, "A": 366}
 FEWEST_DAYS = 10  # of a month, for a mean or a last day of daily values
 
 
@@ -101,10 +101,17 @@ def known(frame: pd.DataFrame, series: Series, months: np.ndarray, width: int) -
                 values[k] = latest[top : top + width]
                 newest[k] = np.datetime64(int(first + top * step), "M")
     age = (last_days - ends(newest, series.frequency)) / np.timedelta64(1, "D")
-    fresh = age <= (LENGTH[series.frequency] + series.lag + DELAY if series.frequency != "D" else 0)
+    fresh = age <= oldest(series)
     values[~fresh] = np.nan
     newest[~fresh] = np.datetime64("NaT")
     return Known(values, newest, newest == months)
+
+
+def oldest(series: Series) -> int:
+    """Days after which the newest period is too old; what needs no publishing is known of the month itself, or not at all."""
+    if series.frequency == "D" or (series.frequency == "M" and series.lag == 0):
+        return 0
+    return LENGTH[series.frequency] + series.lag + DELAY
 
 
 def _monthly(frame: pd.DataFrame, series: Series) -> pd.DataFrame:

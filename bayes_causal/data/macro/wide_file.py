@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 SCHEMA = "macro.yaml"
 TIMES = ("date", "month", "quarter", "time", "sasdate")
-GIVEN = {f.name: f.type for f in fields(Series) if f.name not in ("name", "source", "code")}
+GIVEN = {f.name: f.type for f in fields(Series) if f.name not in ("name", "source", "code", "vintages")}
 WORDS: dict[str, tuple[str, ...]] = {"form": get_args(Form), "frequency": get_args(Frequency), "monthly": get_args(Monthly)}
 
 

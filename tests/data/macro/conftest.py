@@ -77,6 +77,29 @@ def patience() -> Patience:
     return Patience(attempts=3, sleep=lambda _: None)
 
 
+@pytest.fixture(scope="session")
+def bucket() -> Iterator[str]:
+    """A bucket on a server of moto's."""
+    import boto3
+    from moto.server import ThreadedMotoServer
+
+    running = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    running.start()
+    host, port = running.get_host_and_port()
+    given = {
+        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in given.items():
+            patch.setenv(name, value)
+        boto3.client("s3").create_bucket(Bucket="macro")
+        yield "s3://macro"
+    running.stop()
+
+
 Rows = list[tuple[str, str, str]]
 
 

@@ -170,6 +170,17 @@ def test_what_is_refused_leaves_silver_and_gold_as_they_were(folder: Path, tmp_p
     assert "sp500_return" not in built.manifest["columns"]
 
 
+def test_a_lake_on_s3_is_the_one_in_a_folder(folder: Path, tmp_path: Path, request: pytest.FixtureRequest, needs: Any) -> None:
+    needs("s3fs")
+    needs("moto.server")
+    remote = f"{request.getfixturevalue('bucket')}/lakes/one"
+    here = build_macro(str(tmp_path / "lake"), given=[str(folder)])
+    there = build_macro(remote, given=[str(tmp_path / "lake")])
+    assert there.manifest == here.manifest
+    pd.testing.assert_frame_equal(read_gold(remote)[0], read_gold(str(tmp_path / "lake"))[0], check_exact=True)
+    assert build_macro(remote).manifest == here.manifest
+
+
 def test_a_revised_file_is_said_and_kept_beside(folder: Path, tmp_path: Path) -> None:
     lake = tmp_path / "lake"
     build_macro(str(lake), given=[str(folder)])
@@ -308,6 +319,13 @@ def test_impossible_requests_are_refused(options: dict[str, Any], said: str, fol
     with pytest.raises(DataError, match=said):
         build_macro(str(tmp_path / "lake"), given=[str(folder)], **options)
     assert not (tmp_path / "lake" / MANIFEST).exists()
+
+
+def test_a_period_that_stands_twice_is_refused(folder: Path, tmp_path: Path) -> None:
+    data = pd.read_csv(folder / "data.csv")
+    pd.concat([data, data[:1].assign(gold=7.0)]).to_csv(folder / "data.csv", index=False)
+    with pytest.raises(DataError, match=r"gold, repeats: 1 period \(1990-01-01\) stand more than once"):
+        build_macro(str(tmp_path / "lake"), given=[str(folder)])
 
 
 def test_a_schema_is_read_strictly(folder: Path) -> None:

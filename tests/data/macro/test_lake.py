@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -23,32 +22,11 @@ CSV = "date,CPIAUCSL,MYSTERY\n2000-01-01,168.8,1\n2000-02-01,169.8,2\n2000-03-01
 ALWAYS = (date.min, date.max)
 
 
-@pytest.fixture(scope="module")
-def bucket() -> Iterator[str]:
-    """A bucket on a server of moto's."""
-    server = pytest.importorskip("moto.server")
-    boto3 = pytest.importorskip("boto3")
-    pytest.importorskip("s3fs")
-    running = server.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    running.start()
-    host, port = running.get_host_and_port()
-    given = {
-        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in given.items():
-            patch.setenv(name, value)
-        boto3.client("s3").create_bucket(Bucket="macro")
-        yield "s3://macro"
-    running.stop()
-
-
 @pytest.fixture(params=["folder", "memory", "s3"])
-def lake(request: pytest.FixtureRequest, tmp_path: Path) -> Lake:
+def lake(request: pytest.FixtureRequest, tmp_path: Path, needs: Any) -> Lake:
     if request.param == "s3":
+        needs("s3fs")
+        needs("moto.server")
         return Lake(f"{request.getfixturevalue('bucket')}/{request.node.name}")
     return Lake(str(tmp_path / "lake") if request.param == "folder" else f"memory://{request.node.name}")
 
@@ -147,7 +125,10 @@ def test_a_place_that_cannot_be_written_is_told(tmp_path: Path, monkeypatch: pyt
         Lake("s3://x/y").has("z")
 
 
-def test_a_bucket_that_is_not_there_is_told(bucket: str) -> None:
+def test_a_bucket_that_is_not_there_is_told(request: pytest.FixtureRequest, needs: Any) -> None:
+    needs("s3fs")
+    needs("moto.server")
+    request.getfixturevalue("bucket")
     with pytest.raises(DataError, match="s3://macro-of-nobody"):
         Lake("s3://macro-of-nobody/lake").write("x", b"")
 

@@ -57,6 +57,7 @@ FAULTS: dict[str, tuple[Callable[[np.ndarray], np.ndarray], str, str, str]] = {
     ),
     "ending early": (lambda x: x[:100], "stale", "warn", "ends 610 days before the end asked for .2008-04-01"),
     "few": (lambda x: x[:35], "few", "refuse", "35 periods with a value; at least 36"),
+    "infinite": (lambda x: np.r_[x[:60], np.inf, x[61:]], "sign", "refuse", "1 period .2005-01-01. not positive"),
     "zero": (lambda x: np.r_[x[:60], 0.0, x[61:]], "sign", "refuse", "1 period .2005-01-01. not positive, which a level is"),
 }
 

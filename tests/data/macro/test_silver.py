@@ -77,6 +77,13 @@ def test_what_is_too_old_is_no_longer_known() -> None:
     assert np.isnat(found.period[5]) and not found.current.any()
 
 
+def test_a_price_is_known_of_its_own_month_or_not_at_all() -> None:
+    price = Series("gold", "file", "gold", "dollars", "price", "M")
+    found = known(published(typed(["2000-01-01", "2000-03-01"], [None, None], [1.0, 3.0]), price), price, MONTHS, 1)
+    np.testing.assert_array_equal(found.values[:4, 0], [1.0, np.nan, 3.0, np.nan])
+    np.testing.assert_array_equal(found.current[:4], [True, False, True, False])
+
+
 def test_a_period_that_was_never_published_is_missing_inside_the_window() -> None:
     seen = typed(["2000-01-01", "2000-03-01"], [None, None], [1.0, 3.0])
     found = known(published(seen, CPI), CPI, MONTHS, 3)
