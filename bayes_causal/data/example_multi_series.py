@@ -21,7 +21,8 @@ def macro(file: Path) -> dict[str, pa.Table]:
     ``inflation``. Shocks: ``rate_change``, the change of the 3-month Treasury bill rate in percentage points, which is not
     exogenous: it answers the news of the quarter; ``cpi_surprise``, (CPI − mean of its newest 4 quarters) / mean, and
     ``gdp_surprise``, the same of real GDP over 8 quarters, which their own past foretells. As they stood a quarter before:
-    ``unemployment_before``, ``rate_before`` and ``inflation_before``, in percent.
+    ``unemployment_before``, ``rate_before`` and ``inflation_before``, in percent, and ``recession_before``, 1 where unemployment
+    was half a point or more above its lowest of the year before (the rule of Sahm 2019, by quarters).
     """
     import pandas as pd
     import pyarrow as pa
@@ -39,6 +40,7 @@ def macro(file: Path) -> dict[str, pa.Table]:
         "unemployment_before": frame["unemp"].shift(),
         "rate_before": frame["tbilrate"].shift(),
         "inflation_before": growth["inflation"].shift(),
+        "recession_before": (frame["unemp"] - frame["unemp"].shift().rolling(4).min() >= 0.5).shift().astype("float64"),
     }
     made = pd.DataFrame(columns)
     return {MULTI_SERIES: pa.Table.from_pandas(made[made["quarter"] >= FIRST], preserve_index=False)}

@@ -104,6 +104,8 @@ def test_the_example_is_the_published_series(needs: Any) -> None:
     assert table["gdp_growth"].iloc[-1] == pytest.approx(100 * np.log(12990.341 / 12901.504), rel=1e-12)
     assert table["rate_change"].iloc[-1] == pytest.approx(0.12 - 0.18, abs=1e-12)
     assert table.notna().all(axis=None)
+    recessions = table.set_index("quarter")["recession_before"]
+    assert (recessions["1975"] == 1).all() and (recessions["2009"] == 1).all() and (recessions["1965":"1969"] == 0).all()
     series = load_example("macro")
     assert series.n_dates == 195 and series.series_names == ("gdp_growth", "consumption_growth", "investment_growth")
     assert series.dataset.attrs["frequency"] == "quarter"

@@ -44,6 +44,13 @@ def test_gdp_of_a_quarter_is_known_a_month_after_it(lake: str) -> None:
     assert column["2009-04-01"] != column["2009-03-01"] and column["2009-04-01"] == column["2009-06-01"]
 
 
+def test_recessions_are_seen_when_unemployment_has_risen(lake: str) -> None:
+    """FRED's SAHMREALTIME is 0.5 or more from mid 2008 until 2009, and from May 2020 on, and is not in 1995 or 2005."""
+    column = read_gold(lake)[0].set_index("month")["sahm_indicator"]
+    assert (column["2008-07":"2009-12"] >= 0.5).all() and (column["2020-05":"2021-01"] >= 0.5).all()
+    assert (column["1995"] < 0.5).all() and (column["2005"] < 0.5).all()
+
+
 def test_stocks_fall_on_a_monetary_surprise(lake: str) -> None:
     """Bernanke and Kuttner 2005 (doi:10.1111/j.1540-6261.2005.00760.x): 4 to 5 percent a point, within a day."""
     gold, _ = read_gold(lake)

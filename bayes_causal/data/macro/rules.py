@@ -56,6 +56,12 @@ class Window:
         """(M,) difference over a year; over one period where `years` is 0."""
         return np.asarray(self.newest - self.values[:, -1 - (years * A_YEAR[self.frequency] or 1)])
 
+    def risen(self) -> np.ndarray:
+        """(M,) mean of the newest quarter minus the lowest such mean that ended in the year before it."""
+        a_year = A_YEAR[self.frequency]
+        means = np.lib.stride_tricks.sliding_window_view(self.values, max(1, a_year // 4), axis=1).mean(-1)
+        return np.asarray(means[:, -1] - means[:, -1 - a_year : -1].min(1))
+
     def surprise(self, years: int) -> np.ndarray:
         """(M,) newest value over the mean of the newest so many years, itself included, minus 1."""
         mean = self.values[:, -years * A_YEAR[self.frequency] :].mean(1)
@@ -112,6 +118,16 @@ RULES: tuple[Rule, ...] = (
         _feature("unemployment_change", "percentage points", "unemployment rate minus a year before"),
         ("unemployment",),
         lambda w: w.change(),
+    ),
+    (
+        _feature(
+            "sahm_indicator",
+            "percentage points",
+            "mean unemployment of the newest 3 months minus its lowest of the year before; from 0.5 on a recession has begun "
+            "(Sahm 2019, Direct stimulus payments to individuals)",
+        ),
+        ("unemployment",),
+        lambda w: w.risen(),
     ),
     (_feature("policy_rate", "percent", "newest policy rate"), ("policy_rate",), lambda w: w.newest),
     (

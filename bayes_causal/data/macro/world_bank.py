@@ -12,6 +12,8 @@ from bayes_causal.errors import DataError, needs_extra
 if TYPE_CHECKING:
     import pandas as pd
 
+FIRST = 1960  # the first year of the World Bank's indicators
+
 
 @dataclass(frozen=True)
 class WorldBank:
@@ -37,7 +39,7 @@ class WorldBank:
 
         client = _client()
         economy, _, indicator = series.code.partition("/")
-        rows = self._rows(client, series, f"country/{economy}/indicator/{indicator}", f"{start.year}:{end.year}")
+        rows = self._rows(client, series, f"country/{economy}/indicator/{indicator}", f"{max(start.year, FIRST)}:{end.year}")
         if not rows:
             raise no_series(series, f"no year from {start.year} to {end.year}")
         try:

@@ -145,6 +145,7 @@ def test_a_build_that_is_interrupted_anywhere_leaves_whole_files(
         for name, content in files(lake).items():
             assert content in (old[name], new[name]), name
         monkeypatch.setattr(Lake, "write", write)
+        assert (lake / MANIFEST).read_bytes() == old[MANIFEST]  # it is written last
         if (lake / MANIFEST).read_bytes() == old[MANIFEST] and (lake / GOLD).read_bytes() != old[GOLD]:
             with pytest.raises(DataError, match="interrupted"):
                 read_gold(str(lake))

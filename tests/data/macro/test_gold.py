@@ -81,6 +81,7 @@ def test_columns_are_what_their_formulas_say(observed: dict[str, pd.DataFrame]) 
     p, bonds = by_month(observed, "sp500"), by_month(observed, "long_bonds")
     inflation = 100 * np.log(cpi / cpi.shift(12))
     stocks = pd.Series(100 * np.log(p)).diff()
+    u = pd.Series(by_month(observed, "unemployment", 1))
     wanted = {
         "policy_rate_change": np.diff(rate, prepend=np.nan),
         "cpi_surprise": cpi / cpi.rolling(12).mean() - 1,
@@ -89,7 +90,8 @@ def test_columns_are_what_their_formulas_say(observed: dict[str, pd.DataFrame]) 
         "inflation": inflation,
         "gdp_growth": (100 * np.log(gdp).diff(4)).reindex(pd.DatetimeIndex(MONTHS)).shift(3).ffill(limit=2),
         "unemployment": by_month(observed, "unemployment", 1),
-        "unemployment_change": pd.Series(by_month(observed, "unemployment", 1)).diff(12),
+        "unemployment_change": u.diff(12),
+        "sahm_indicator": (mean := u.rolling(3).mean()) - mean.shift().rolling(12).min(),
         "real_rate": rate - inflation,
         "curve_slope_10y_2y": by_month(observed, "yield_10y") - by_month(observed, "yield_2y"),
         "sp500_return": stocks,

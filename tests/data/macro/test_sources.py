@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
@@ -18,7 +19,7 @@ from bayes_causal.data.macro.patience import Patience
 from bayes_causal.data.macro.source import Series, Source, Unavailable
 from bayes_causal.data.macro.world_bank import WorldBank
 from bayes_causal.data.macro.yahoo import Yahoo
-from bayes_causal.errors import DataError
+from bayes_causal.errors import DataError, MissingExtraError
 
 from .conftest import BROKEN, HTML, Answer, Server, bank_answer, bank_error, fred_answer, fred_error, yahoo_answer, yahoo_error
 
@@ -112,6 +113,14 @@ def test_a_series_that_does_not_exist_is_not_asked_for_again(case: Case, patienc
     case.server.answer = lambda *_: case.missing
     with pytest.raises(DataError, match=f"{case.source.name} has no series '.*' \\({case.series.name}\\)"):
         patience.ask(lambda: case.source.fetch(case.series, *DATES), "it")
+
+
+@pytest.mark.parametrize(("source", "series"), [(Fred("key"), CPI), (Yahoo(), STOCKS), (WorldBank(), GROWTH)])
+def test_a_missing_package_is_told_by_its_extra(source: Source, series: Series, monkeypatch: pytest.MonkeyPatch) -> None:
+    for package in ("fredapi", "yfinance", "wbgapi"):
+        monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(MissingExtraError, match=r"is not installed.*pip install 'bayes-causal\[macro\]'"):
+        source.fetch(series, *DATES)
 
 
 def test_yahoo_says_so_when_it_was_asked_too_often(serve: Callable[..., Server], needs: Any, tmp_path: Path) -> None:
