@@ -22,10 +22,11 @@ from bayes_causal.data.macro.patience import Patience
 from bayes_causal.data.macro.source import Series, Source
 from bayes_causal.data.macro.wide_file import WideFile
 from bayes_causal.data.macro.world_bank import WorldBank
+from bayes_causal.data.macro.yahoo import Yahoo
 from bayes_causal.data.multi_series import MultiSeries
 from bayes_causal.errors import DataError
 
-from .conftest import BROKEN, Answer, Server, bank_answer, fred_answer, fred_error
+from .conftest import BROKEN, Answer, Server, bank_answer, fred_answer, fred_error, yahoo_answer
 
 MONTHS = pd.date_range("1990-01-01", "1999-12-01", freq="MS")
 DAYS = pd.bdate_range("1990-01-01", "1999-12-31")
@@ -284,6 +285,22 @@ def test_revised_values_are_asked_for_on_request_and_change_no_past(world: World
     built = build(world, tmp_path / "lake", patience, refresh=True)
     assert "policy_rate: 1 of 2,610 values changed" in built.manifest["revised"][0]
     assert len(list((tmp_path / "lake/bronze/fred/DFF").glob("*.parquet"))) == 2
+
+
+def test_prices_of_yahoo_become_returns(
+    serve: Callable[..., Server], needs: Any, rng: np.random.Generator, tmp_path: Path, patience: Patience, monkeypatch: Any
+) -> None:
+    needs("yfinance").set_tz_cache_location(str(tmp_path))
+    monkeypatch.setattr(gather, "ONLINE", (Series("sp500", "yahoo", "^GSPC", "index", "price", "D", "last"),))
+    prices = 100 * np.exp(0.01 * rng.standard_normal(len(DAYS)).cumsum())
+    server = serve(lambda path, _: yahoo_answer(DAYS, prices) if "/chart/" in path else (404, "text/plain", ""))
+    options: dict[str, Any] = {"end": "1999-12", "network": {"yahoo": Yahoo(server.url, timeout=2)}, "patience": patience}
+    assert build_macro(str(tmp_path / "lake"), **options).fetched == 1
+    last = pd.Series(prices, DAYS).groupby(DAYS.to_period("M")).last()
+    found = read_gold(str(tmp_path / "lake"))[0]["sp500_return"]
+    np.testing.assert_allclose(found[1:], 100 * np.diff(np.log(last)), rtol=1e-9)
+    asked = len(server.asked)
+    assert build_macro(str(tmp_path / "lake"), **options).fetched == 0 and len(server.asked) == asked
 
 
 def test_offline_no_source_is_asked(world: World, tmp_path: Path, patience: Patience) -> None:

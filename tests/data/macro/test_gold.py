@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 
 from bayes_causal.data.macro.gold import correlation, gold, volatility
 from bayes_causal.data.macro.periods import ends
@@ -116,8 +120,10 @@ def test_a_year_is_known_two_hundred_days_after_its_end(observed: dict[str, pd.D
     assert column["1991-06-01"] != year["1990"].item() and column["1991-07-01"] == year["1990"].item()
 
 
-@pytest.mark.parametrize("cut", ["1993-03-31", "1996-07-15"])
-def test_the_future_changes_no_column_of_the_past(observed: dict[str, pd.DataFrame], cut: str) -> None:
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(cut=st.dates(date(1992, 1, 1), date(1998, 12, 31)))
+@example(cut=date(1993, 3, 31))
+def test_the_future_changes_no_column_of_the_past(observed: dict[str, pd.DataFrame], cut: date) -> None:
     """What was published after a day is replaced by nonsense, and a late revision of everything before is added."""
     after = {}
     for name, frame in observed.items():
