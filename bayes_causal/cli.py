@@ -117,7 +117,12 @@ def _macro_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--start", metavar="MONTH", help="first month, as 1990-01; the first observed if left out")
     parser.add_argument("--end", metavar="MONTH", help="last month; the last observed if left out")
     parser.add_argument(
-        "--from", metavar="PATH", nargs="+", default=[], dest="given", help="built lakes or wide files, no network"
+        "--from",
+        metavar="PATH",
+        nargs="+",
+        default=[],
+        dest="given",
+        help="built lakes or wide files; no network unless `online` is listed too",
     )
     parser.add_argument("--schema", metavar="FILE", help="what the columns of a wide file are, instead of its macro.yaml")
     parser.add_argument("--without", metavar="SERIES", nargs="+", default=[], help="series to leave out")

@@ -39,6 +39,11 @@ def test_october_2008(lake: str, series: str, known: str, published: float, tole
     assert column[f"{known}-01"] == pytest.approx(published, abs=tolerance)
 
 
+@pytest.mark.parametrize("start", ["1959-01", "1970-01", "1985-06", "1999-02", "2008-01", "2015-01"])
+def test_no_gate_refuses_what_happened(start: str, lake: str, tmp_path: Path) -> None:
+    build_macro(str(tmp_path / "lake"), given=[lake], start=start, end="2023-12")
+
+
 def test_gdp_of_a_quarter_is_known_a_month_after_it(lake: str) -> None:
     column = table(Lake(lake).read(MONTHLY)).set_index("month")["gdp"]
     assert column["2009-04-01"] != column["2009-03-01"] and column["2009-04-01"] == column["2009-06-01"]

@@ -12,7 +12,7 @@ import numpy as np
 
 from bayes_causal.data.macro import quality
 from bayes_causal.data.macro.bronze import Retrieval, received
-from bayes_causal.data.macro.gather import Gathering, place, sources, typed_by, wanted
+from bayes_causal.data.macro.gather import NETWORK, Gathering, place, sources, typed_by, wanted
 from bayes_causal.data.macro.gold import MONTH, gold
 from bayes_causal.data.macro.lake import KIND, MANIFEST, Lake, parquet, sha256, table
 from bayes_causal.data.macro.patience import Patience
@@ -74,7 +74,8 @@ def build_macro(
         First and last month, as ``1990-01``; by default the first and last that are observed. A month that is not over is not
         built.
     given : sequence of str
-        Already built lakes, and wide files or their folders, instead of the sources. Of series of one name the first is taken.
+        Already built lakes, and wide files or their folders, instead of the sources, or beside them where ``online`` is among
+        them. Of series of one name the first is taken, files and lakes before sources.
     schema : mapping, optional
         Of the wide files, as in `bayes_causal.data.macro.wide_file`.
     without : sequence of str
@@ -97,9 +98,9 @@ def build_macro(
     """
     lake = Lake(out)
     first, last = _months(start, end)
-    places = [place(path, schema) for path in given]
-    series, choice = wanted(lake, places, without, offline)
-    asked = {} if offline or places else (network or sources())
+    places, online = [place(path, schema) for path in given if path != NETWORK], NETWORK in given
+    series, choice = wanted(lake, places, online, without, offline)
+    asked = {} if offline or (places and not online) else (network or sources())
     until: date = (last + np.timedelta64(1, "M")).astype("datetime64[D]").item()
     gathering = Gathering(lake, places, asked, until, refresh, patience)
     answers = gathering.answers(series, quiet)

@@ -14,7 +14,7 @@ from urllib.error import HTTPError
 from xml.etree.ElementTree import ParseError
 
 from bayes_causal.data.macro.periods import ends, floor
-from bayes_causal.data.macro.source import Series, Unavailable, no_series, not_the_form, typed, version_of
+from bayes_causal.data.macro.source import Series, Unavailable, no_series, not_the_form, typed, unanswered, version_of
 from bayes_causal.errors import DataError, needs_extra
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class Fred:
         except (ParseError, AttributeError, TypeError) as error:
             raise self._no_xml(series, error) from error
         except (OSError, HTTPException) as error:
-            raise Unavailable(f"fred did not answer '{series.code}' ({type(error).__name__}: {error})") from error
+            raise unanswered(series, error) from error
         except ValueError as error:
             raise _refused(series, error) from error
         return _received(frame, series)

@@ -20,6 +20,7 @@ from bayes_causal.data.macro.yahoo import Yahoo
 from bayes_causal.data.readers import FORMATS
 from bayes_causal.errors import DataError, closest
 
+NETWORK = "online"  # in place of a path: the sources
 EARLIEST = date(1900, 1, 1)  # all history is asked for, so that an earlier start asks nothing again
 
 
@@ -37,12 +38,12 @@ def place(path: str, schema: Mapping[str, Any] | None) -> Lake | WideFile:
 
 
 def wanted(
-    lake: Lake, places: Sequence[Lake | WideFile], without: Sequence[str], offline: bool
+    lake: Lake, places: Sequence[Lake | WideFile], online: bool, without: Sequence[str], offline: bool
 ) -> tuple[tuple[Series, ...], list[str]]:
     """The series to build, and what is to be said of the choice.
 
-    Those of `places` where there are any, else those of the last build, else those that are known by default; of several of one
-    name the first.
+    Those of `places`, then where asked for `online` those of the sources; without either those of the last build, else of the
+    sources. Of several of one name the first.
 
     Raises
     ------
@@ -50,8 +51,9 @@ def wanted(
         No series, or names in `without` that are none.
     """
     before = lake.manifest()
-    if places:
+    if places or online:
         listed = [s for p in places for s in (p.series if isinstance(p, WideFile) else _in(p))]
+        listed += ONLINE if online else ()
     elif before is not None:
         listed = [Series(**entry["series"]) for entry in before["series"]]
     else:
@@ -64,7 +66,7 @@ def wanted(
     unknown = [f"there is no series '{name}' to leave out{closest(name, first)}" for name in without if name not in first]
     if unknown:
         raise DataError(unknown)
-    told = [p.manifest() for p in places if isinstance(p, Lake)] if places else [before]
+    told = [p.manifest() for p in places if isinstance(p, Lake)] if places or online else [before]
     kept = [note for manifest in told if manifest is not None for note in manifest["choice"]]
     return tuple(s for name, s in first.items() if name not in without), [
         *kept,
@@ -137,7 +139,10 @@ class Gathering:
             except DataError as error:
                 problems += error.problems
         if problems:
-            raise DataError(list(dict.fromkeys(problems)), source="sources")
+            kept = (
+                "once this is repaired, or the sources answer again, build again: what was fetched is kept, the rest is asked for"
+            )
+            raise DataError([*dict.fromkeys(problems), kept], source="sources")
         return found
 
     def _answer(self, series: Series, old: Retrieval | None, patience: Patience | None) -> Retrieval:

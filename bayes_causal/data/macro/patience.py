@@ -59,8 +59,7 @@ class Patience:
             return answer
         self._given_up = True
         raise DataError(
-            f"{what} gave no usable answer in {attempts} attempt{'s' if attempts > 1 else ''}; the last one: {reason}. Try again "
-            "later: what was fetched is kept, and only the rest is asked for"
+            f"{what} gave no usable answer in {attempts} attempt{'s' if attempts > 1 else ''}; the last one: {reason}"
         ) from reason
 
     def _keep_pace(self, wait: float) -> None:

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 FEWEST = {"D": 36, "M": 36, "Q": 12, "A": 5}
 MOST_GAPS = 0.1  # of the periods between the first and the last
-JUMP, BREAK = 12.0, 8.0  # robust standard deviations of a change; factor between levels that no economy moves by
+JUMP = 12.0  # robust standard deviations of a change
+BREAK = {"rate": 50.0}  # factor between levels that no economy moves by: rates near zero do by ten, as in 2008 and 2020
 AROUND = 6  # periods on either side of a break
 STANDING = 12  # identical values in a row
 FORETOLD = 0.5  # correlation of a shock with the month before
@@ -131,15 +132,16 @@ def _standing(value: np.ndarray) -> tuple[int, int]:
 
 def _breaks(period: np.ndarray, value: np.ndarray, series: Series) -> Iterator[Gate]:
     """Changes far outside what is usual: lasting ones by a large factor are changes of units, the others jumps."""
+    factor = BREAK.get(series.form, 8.0)
     if series.form in ("return", "surprise"):
         steps = value - np.median(value)
         units = np.zeros(len(value), bool)
     else:
         logs = series.form != "rate" and bool((value > 0).all())
         steps = np.r_[0.0, np.diff(np.log(value) if logs else value)]
-        units = _other_units(value) & (logs | (np.abs(steps) > JUMP * _scale(steps)))
+        units = _other_units(value, factor) & (logs | (np.abs(steps) > JUMP * _scale(steps)))
     jumps = (np.abs(steps) > JUMP * _scale(steps)) & ~units
-    text = f"{_periods(period, units)} at another level for good, by a factor of {BREAK:g} or more: were the units changed?"
+    text = f"{_periods(period, units)} at another level for good, by a factor of {factor:g} or more: were the units changed?"
     yield Gate(series.name, "units", not units.any(), "refuse", text if units.any() else "one scale throughout", int(units.sum()))
     text = f"{_periods(period, jumps)} changed by more than {JUMP:g} robust standard deviations"
     yield Gate(series.name, "jumps", not jumps.any(), "warn", text if jumps.any() else "no change out of scale", int(jumps.sum()))
@@ -151,12 +153,12 @@ def _scale(steps: np.ndarray) -> float:
     return 1.4826 * deviation if deviation > 0 else np.inf
 
 
-def _other_units(value: np.ndarray) -> np.ndarray:
-    """(T,) whether a value and the ones after it are some factor away from the value and the ones before."""
+def _other_units(value: np.ndarray, factor: float) -> np.ndarray:
+    """(T,) whether a value and the ones after it are a factor away from the value and the ones before."""
     size, found = np.abs(value), np.zeros(len(value), bool)
     for t in range(1, len(value)):
         pairs = ((size[t - 1], size[t]), (np.median(size[max(0, t - AROUND) : t]), np.median(size[t : t + AROUND])))
-        found[t] = all(max(pair) >= BREAK * min(pair) > 0 for pair in pairs)
+        found[t] = all(max(pair) >= factor * min(pair) > 0 for pair in pairs)
     return found
 
 

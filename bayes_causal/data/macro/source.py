@@ -128,6 +128,14 @@ def not_the_form(series: Series, found: object, wanted: str) -> Unavailable:
     )
 
 
+def unanswered(series: Series, error: Exception, most: int = 120) -> Unavailable:
+    """The error of a source that was not reached, or did not answer in time."""
+    said = " ".join(f"{type(error).__name__}: {error}".split())
+    return Unavailable(
+        f"{series.source} did not answer '{series.code}' ({said if len(said) <= most else said[: most - 1] + '…'})"
+    )
+
+
 def typed(period: Any, published: Any, value: Any) -> pd.DataFrame:
     """Observations in the common form, sorted; rows without a value, which say that there is none, are left out.
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from bayes_causal.data.macro.source import Series, Unavailable, no_series, not_the_form, typed, version_of
+from bayes_causal.data.macro.source import Series, Unavailable, no_series, not_the_form, typed, unanswered, version_of
 from bayes_causal.errors import DataError, needs_extra
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class WorldBank:
         except client.APIError as error:
             raise _refused(series, error) from error
         except OSError as error:
-            raise Unavailable(f"world_bank did not answer '{series.code}' ({type(error).__name__}: {error})") from error
+            raise unanswered(series, error) from error
         except (TypeError, KeyError, IndexError, AttributeError) as error:
             raise not_the_form(series, f"{type(error).__name__}: {error}", "answer of its documented form") from error
         finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
-from bayes_causal.data.macro.source import Series, Unavailable, no_series, not_the_form, typed, version_of
+from bayes_causal.data.macro.source import Series, Unavailable, no_series, not_the_form, typed, unanswered, version_of
 from bayes_causal.errors import needs_extra
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class Yahoo:
             except (ValueError, KeyError, TypeError, AttributeError, client.exceptions.YFException) as error:
                 raise not_the_form(series, f"{type(error).__name__}: {error}", "JSON of prices") from error
             except OSError as error:
-                raise Unavailable(f"yahoo did not answer '{series.code}' ({type(error).__name__}: {error})") from error
+                raise unanswered(series, error) from error
         if frame.empty or PRICE not in frame.columns:
             raise no_series(series, f"no prices from {start} to {end}")
         frame.index = frame.index.tz_localize(None).astype("datetime64[ns]").rename(DAY)
@@ -93,13 +94,15 @@ def _outspoken(client: Any) -> Iterator[None]:
     """The client raising what it would log, and without the answers it remembers: it remembers refusals too."""
     from yfinance.data import YfData
 
-    before = client.config.debug.hide_exceptions
+    before, log = client.config.debug.hide_exceptions, logging.getLogger("yfinance")
+    level, log.level = log.level, logging.CRITICAL
     client.config.debug.hide_exceptions = False
     YfData.cache_get.cache_clear()
     try:
         yield
     finally:
         client.config.debug.hide_exceptions = before
+        log.level = level
 
 
 def _client() -> Any:

@@ -260,7 +260,7 @@ def test_a_build_goes_on_where_it_was_stopped(world: World, tmp_path: Path, pati
     world.bank.wrong = [BROKEN] * 3
     with pytest.raises(DataError) as refused:
         build(world, tmp_path / "lake", patience)
-    assert len(refused.value.problems) == 2
+    assert len(refused.value.problems) == 3 and "what was fetched is kept" in refused.value.problems[2]
     assert "fred has no series 'DFF' (policy_rate)" in refused.value.problems[0]
     assert "world_bank 'USA/NY' (wb_growth) gave no usable answer in 3 attempts" in refused.value.problems[1]
     assert not (tmp_path / "lake" / MANIFEST).exists()
@@ -285,6 +285,16 @@ def test_revised_values_are_asked_for_on_request_and_change_no_past(world: World
     built = build(world, tmp_path / "lake", patience, refresh=True)
     assert "policy_rate: 1 of 2,610 values changed" in built.manifest["revised"][0]
     assert len(list((tmp_path / "lake/bronze/fred/DFF").glob("*.parquet"))) == 2
+
+
+def test_a_file_may_stand_beside_the_sources(world: World, folder: Path, tmp_path: Path, patience: Patience) -> None:
+    built = build(world, tmp_path / "lake", patience, given=[str(folder), "online"])
+    where = {entry["series"]["name"]: entry["series"]["source"] for entry in built.manifest["series"]}
+    assert where == {"policy_rate": "file", "cpi": "file", "sp500": "file", "gold": "file", "wb_growth": "world_bank"}
+    assert built.fetched == 1 and "cpi is taken from wide/cpi, not from CPIAUCSL" in built.report
+    before, asked = files(tmp_path / "lake"), world.asked
+    build(world, tmp_path / "lake", patience)
+    assert files(tmp_path / "lake") == before and world.asked == asked
 
 
 def test_prices_of_yahoo_become_returns(
@@ -318,7 +328,7 @@ def test_a_missing_key_is_said_once(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(gather, "ONLINE", ONLINE[:2])
     with pytest.raises(DataError) as refused:
         build_macro(str(tmp_path / "lake"))
-    assert len(refused.value.problems) == 1 and KEY in refused.value.problems[0]
+    assert len(refused.value.problems) == 2 and KEY in refused.value.problems[0]
 
 
 # --- what is refused ------------------------------------------------------------------------------------------------------------

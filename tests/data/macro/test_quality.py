@@ -78,9 +78,11 @@ def test_a_rate_in_another_unit_is_found(factor: float, rate: np.ndarray) -> Non
 
 
 def test_a_rate_near_zero_may_move_by_factors(rate: np.ndarray) -> None:
-    """Bill rates went from 0.01 to 0.10 percent in 2011 to 2014, in steps as small as ever."""
+    """Bill rates went from 0.01 to 0.10 percent in 2011 to 2014, and the funds rate from 0.65 to 0.05 in April 2020."""
     low = np.r_[rate[:60] - rate[59], np.full(3, 0.01), 0.1 + 0.01 * np.sin(np.arange(57))]
     assert found(np.abs(low) + 0.01, "rate")["units"][0]
+    fallen = np.r_[1.5 + 0.01 * np.sin(np.arange(58)), 0.65, 0.05 + 0.001 * np.sin(np.arange(61))]
+    assert found(fallen, "rate")["units"][0] and not found(fallen, "rate")["jumps"][0]
 
 
 @pytest.mark.parametrize(("missing", "severity"), [([50], "warn"), (list(range(50, 70)), "refuse")])

@@ -192,7 +192,7 @@ def test_patience_waits_longer_each_time_and_keeps_the_pace() -> None:
         raise Unavailable("no")
 
     patient = Patience(pace=0.5, attempts=4, wait=1.0, longest=3.0, sleep=sleep, clock=lambda: now[0])
-    with pytest.raises(DataError, match=r"it gave no usable answer in 4 attempts; the last one: no.*only the rest is asked"):
+    with pytest.raises(DataError, match=r"it gave no usable answer in 4 attempts; the last one: no$"):
         patient.ask(refused, "it")
     assert waited == [1.0, 2.0, 3.0]
     waited.clear()
