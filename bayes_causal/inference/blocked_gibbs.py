@@ -21,6 +21,7 @@ from bayes_causal.inference.engine import Draws, refuse_settings
 from bayes_causal.inference.programs import kept
 from bayes_causal.models.base import Model, sweeps
 from bayes_causal.models.forms import GibbsForm
+from bayes_causal.numerics.jitted import jitted
 
 BLOCK = 50
 HELD = 2**22
@@ -127,9 +128,9 @@ def programs(form: GibbsForm) -> Programs:
 
 def _made(bare: GibbsForm) -> Programs:
     return Programs(
-        jax.jit(jax.vmap(bare.first, (None, 0))),
-        jax.jit(jax.vmap(sweeps_of(bare), (None, 0, 0, None, None))),
-        jax.jit(sites_of(bare)),
+        jitted(jax.vmap(bare.first, (None, 0))),
+        jitted(jax.vmap(sweeps_of(bare), (None, 0, 0, None, None))),
+        jitted(sites_of(bare)),
     )
 
 

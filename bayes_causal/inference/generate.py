@@ -16,8 +16,6 @@ from bayes_causal.models.base import Model, PointwiseLikelihood, Simulates, TopL
 VALUES = 4_000_000
 REPLICATES = 200
 KEPT_VALUES = 1_500_000
-ONCE = {"xla_backend_optimization_level": 0}
-"""Of programs that run once: compiling them takes longer than running them."""
 
 
 def thin(sites: Mapping[str, np.ndarray], draws: int) -> dict[str, np.ndarray]:
@@ -38,12 +36,14 @@ def prior_sites(model: Model, n: int, seed: int) -> dict[str, np.ndarray]:
     from numpyro.handlers import seed as seeded
     from numpyro.handlers import trace
 
+    from bayes_causal.numerics.jitted import jitted_once
+
     def draw(key: jax.Array) -> dict[str, jax.Array]:
         sites = trace(seeded(model.numpyro_model, key)).get_trace()
         return {k: s["value"] for k, s in sites.items() if s["type"] == "sample" and not s["is_observed"]}
 
     with jax.enable_x64(True):
-        drawn = jax.jit(jax.vmap(draw), compiler_options=ONCE)(jax.random.split(jax.random.PRNGKey(seed), n))
+        drawn = jitted_once(jax.vmap(draw))(jax.random.split(jax.random.PRNGKey(seed), n))
         return {k: np.asarray(v) for k, v in drawn.items()}
 
 
@@ -94,6 +94,8 @@ def log_prior(model: Model, sites: Mapping[str, np.ndarray]) -> dict[str, np.nda
     import jax.numpy as jnp
     from numpyro.handlers import seed, substitute, trace
 
+    from bayes_causal.numerics.jitted import jitted_once
+
     wanted = model.top_level() if isinstance(model, TopLevel) else tuple(sites)
     names = [k for k in wanted if k in sites]
 
@@ -103,7 +105,7 @@ def log_prior(model: Model, sites: Mapping[str, np.ndarray]) -> dict[str, np.nda
 
     with jax.enable_x64(True):
         values = {k: jnp.asarray(v) for k, v in sites.items()}
-        result = jax.jit(lambda x: jax.lax.map(densities, x, batch_size=64), compiler_options=ONCE)(values)
+        result = jitted_once(lambda x: jax.lax.map(densities, x, batch_size=64))(values)
         return {k: np.asarray(v) for k, v in result.items()}
 
 

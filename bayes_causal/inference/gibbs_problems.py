@@ -12,6 +12,7 @@ import numpy as np
 from bayes_causal.inference.blocked_gibbs import BLOCK, Programs, sites_of, sweeps_of
 from bayes_causal.inference.programs import kept
 from bayes_causal.models.forms import GibbsForm
+from bayes_causal.numerics.jitted import jitted
 
 
 def stacked(sums: Sequence[Any]) -> Any:
@@ -59,7 +60,7 @@ def programs(form: GibbsForm) -> Programs:
 
 def _made(bare: GibbsForm) -> Programs:
     return Programs(
-        jax.jit(jax.vmap(jax.vmap(bare.first, (None, 0)))),
-        jax.jit(jax.vmap(jax.vmap(sweeps_of(bare), (None, 0, 0, None, None)), (0, 0, 0, None, None))),
-        jax.jit(jax.vmap(sites_of(bare), (0, 0, 0, None, None))),
+        jitted(jax.vmap(jax.vmap(bare.first, (None, 0)))),
+        jitted(jax.vmap(jax.vmap(sweeps_of(bare), (None, 0, 0, None, None)), (0, 0, 0, None, None))),
+        jitted(jax.vmap(sites_of(bare), (0, 0, 0, None, None))),
     )

@@ -15,6 +15,7 @@ import jax
 
 from bayes_causal.models.forms import ApproximateForm, CollapsedForm, DrawsTotal, OnLine, TotalOnLine
 from bayes_causal.numerics.grouped import grouped
+from bayes_causal.numerics.jitted import jitted
 
 KEPT = 64
 _programs: OrderedDict[tuple[Any, ...], Any] = OrderedDict()
@@ -72,18 +73,18 @@ def kept(kind: str, form: Any, make: Callable[[Any], Any]) -> Any:
 def _made(bare: CollapsedForm) -> Programs:
     both = bare.log_density, bare.draw_sites
     density, draw, many_density, many_draw = (
-        jax.jit(partial(way, f, bare.matrices)) for way in (_points, _problems) for f in both
+        jitted(partial(way, f, bare.matrices)) for way in (_points, _problems) for f in both
     )
     more: dict[str, Any] = {}
     if isinstance(bare, ApproximateForm):
-        more["corrections"] = jax.jit(partial(_points, bare.correction, bare.matrices))
+        more["corrections"] = jitted(partial(_points, bare.correction, bare.matrices))
     if isinstance(bare, DrawsTotal):
-        more["many_total"] = jax.jit(partial(_problems, bare.draw_total, bare.matrices))
+        more["many_total"] = jitted(partial(_problems, bare.draw_total, bare.matrices))
     if isinstance(bare, OnLine):
-        more["many_table"] = jax.jit(jax.vmap(jax.vmap(bare.table, (None, 0))))
-        more["between"] = jax.jit(jax.vmap(bare.draw_between, (None, None, None, 0, 0)))
+        more["many_table"] = jitted(jax.vmap(jax.vmap(bare.table, (None, 0))))
+        more["between"] = jitted(jax.vmap(bare.draw_between, (None, None, None, 0, 0)))
     if isinstance(bare, TotalOnLine):
-        more["many_total_between"] = jax.jit(partial(_totals_between, bare))
+        more["many_total_between"] = jitted(partial(_totals_between, bare))
     return Programs(density, draw, many_density, many_draw, **more)
 
 

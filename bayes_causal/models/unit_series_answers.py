@@ -148,6 +148,7 @@ def log_likelihood(model: HierarchicalTimeSeries, sites: Named) -> np.ndarray:
     import jax
     import jax.numpy as jnp
 
+    from bayes_causal.numerics.jitted import jitted
     from bayes_causal.numerics.unit_series import AT_ONCE
 
     form = model.collapsed()
@@ -156,7 +157,7 @@ def log_likelihood(model: HierarchicalTimeSeries, sites: Named) -> np.ndarray:
     with jax.enable_x64(True):
         sums, bare = jax.tree.map(jnp.asarray, form.sums), form.bare()
         theta = {h.name: jnp.asarray(sites[h.name]) for h in form.hypers}
-        each = jax.jit(lambda sums, *x: jax.lax.map(lambda one: bare.log_likelihood(sums, *one), x, batch_size=AT_ONCE))
+        each = jitted(lambda sums, *x: jax.lax.map(lambda one: bare.log_likelihood(sums, *one), x, batch_size=AT_ONCE))
         return np.asarray(each(sums, theta, jnp.asarray(shared)))
 
 

@@ -28,6 +28,7 @@ from jax import Array
 from jax.scipy.linalg import solve_triangular
 
 from bayes_causal.numerics.grouped import grouped
+from bayes_causal.numerics.jitted import jitted
 from bayes_causal.numerics.laplace_expansion import (
     Data,
     Quadratic,
@@ -275,4 +276,4 @@ def _programs(key: _Key) -> tuple[Any, Any]:
     def over(f: Any, data: Data, start: Start, t: Array) -> Any:
         return grouped(partial(f, data, start), form.density.nodes * data.rows.y.size + form.columns**2, t)
 
-    return jax.jit(partial(over, log_marginal)), jax.jit(partial(over, at_node))
+    return jitted(partial(over, log_marginal)), jitted(partial(over, at_node))

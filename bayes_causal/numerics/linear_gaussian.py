@@ -22,6 +22,7 @@ from jax.scipy.linalg import solve_triangular
 from jax.scipy.special import ndtr, ndtri
 from scipy import special
 
+from bayes_causal.numerics.jitted import jitted
 from bayes_causal.numerics.panel_sums import PanelSums, loading_weights, log_variance, product_weights
 from bayes_causal.numerics.unit_effects import BLOCK, integrated, loading_pairs
 
@@ -245,7 +246,7 @@ def log_likelihood(model: LinearGaussian, sites: Mapping[str, Any]) -> np.ndarra
         names = [h.name for h in model.hypers] + [b.site for b in model.blocks]
         drawn = {k: jnp.asarray(sites[k]) for k in names}
         sums = jax.tree.map(jnp.asarray, model.sums)
-        return np.asarray(jax.jit(jax.vmap(one, (None, 0)))(sums, drawn))
+        return np.asarray(jitted(jax.vmap(one, (None, 0)))(sums, drawn))
 
 
 def log_density(model: LinearGaussian, sums: PanelSums, t: Array) -> Array:
