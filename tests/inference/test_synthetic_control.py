@@ -12,6 +12,7 @@ import pytest
 import xarray as xr
 
 import bayes_causal as bc
+from bayes_causal.inference import gibbs_problems
 from bayes_causal.inference.blocked_gibbs import BLOCK, BlockedGibbs, programs
 from bayes_causal.inference.gibbs_problems import sample_problems, stacked
 from bayes_causal.models.synthetic_control import Priors
@@ -71,19 +72,23 @@ def test_a_scale_of_a_power_of_two_changes_not_a_bit(
         np.testing.assert_array_equal(eight[name].values, one[name].values)
 
 
-def test_many_designs_at_once_say_what_each_says_alone(rng: np.random.Generator, donor_panel: Callable[..., bc.Panel]) -> None:
-    """The first sweeps of two placebos in one program are those of each in a program of its own, given the same keys."""
+def test_many_designs_at_once_say_what_each_says_alone(
+    rng: np.random.Generator, donor_panel: Callable[..., bc.Panel], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first sweeps of three placebos, two side by side, are those of each in a program of its own, given the same keys."""
+    monkeypatch.setattr(gibbs_problems, "LANES", 2)
     model = bc.SyntheticControl(donor_panel(rng, [0.5, 0.5, 0.0, 0.0]))
-    sums = [model.sums(model.design.instead(k)) for k in (0, 2)]
+    sums = [model.sums(model.design.instead(k)) for k in (0, 2, 3)]
     many = sample_problems(model.form(stacked(sums)), draws=5, warmup=0, seed=7)
     alone = programs(model.form(sums[0]))
     number = np.arange(BLOCK)
     with jax.enable_x64(True):
-        keys = [jax.random.split(k, (2, 1)) for k in jax.random.split(jax.random.PRNGKey(7), 3)]
+        keys = [jax.random.split(k, (3, 1)) for k in jax.random.split(jax.random.PRNGKey(7), 3)]
         for p, own in enumerate(jax.tree.map(jnp.asarray, sums)):
             _, passed = alone.sweeps(own, alone.first(own, keys[0][p]), keys[1][p], number, number < 0)
             rows = np.resize(np.arange(5), BLOCK)
             sites, _ = alone.sites(own, passed, keys[2][p], rows, number[rows])
             for name, values in sites.items():
                 np.testing.assert_allclose(many[name][p], values[:, :5], rtol=1e-7)
+    assert len(many["weight"]) == 3
     assert np.abs(many["weight"][0] - many["weight"][1]).max() > 0.01, "two problems that are one would go unseen"
