@@ -16,7 +16,7 @@ PY313    = $(shell python3.13 -c 'import sys; print(sys.executable)' 2>/dev/null
 # one core a worker: the suite runs $(WORKERS) of them; programs compiled once are kept in .cache; a missing extra is a failure, not
 # a skip, as every extra is installed (but torch, away from Python 3.11)
 export OMP_NUM_THREADS ?= 1
-TEST_ENV := XLA_FLAGS="--xla_cpu_multi_thread_eigen=false $(QUICK) $$XLA_FLAGS" MPLBACKEND=Agg TF_CPP_MIN_LOG_LEVEL=3 \
+TEST_ENV = XLA_FLAGS="--xla_cpu_multi_thread_eigen=false $(QUICK) $$XLA_FLAGS" MPLBACKEND=Agg TF_CPP_MIN_LOG_LEVEL=3 \
             JAX_COMPILATION_CACHE_DIR=$(CURDIR)/.cache/jax JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0 BAYES_CAUSAL_FULL=1
 PYTEST   := -m pytest -n $(WORKERS) --dist loadscope
 
@@ -33,8 +33,10 @@ help:
 example: $(VENV)/.installed-example
 	$(BIN)/bayes-causal example campaigns --out $(RUN) --force
 
-# much of the suite's time is compilation: programs are compiled with less polish here, and as users compile them in test-latest
-test test-fast reference: QUICK := --xla_backend_optimization_level=1
+# much of the suite's time is compilation: everything is compiled here as the package compiles its own programs, with less polish and
+# without the MLIR emitters (an option until jaxlib 0.10), and as XLA does by itself in test-latest
+EMITTERS = $(shell $(BIN)/python -c 'import jaxlib.version as v; print("--xla_cpu_use_fusion_emitters=false" * (v.__version_info__ < (0, 10)))')
+test test-fast reference: QUICK = --xla_backend_optimization_level=1 $(EMITTERS)
 
 test: $(VENV)/.installed-dev
 	$(TEST_ENV) $(BIN)/python $(PYTEST)
