@@ -20,14 +20,16 @@ TINY = 1e-300
 Walk = tuple[Array, Array, Array]
 
 
-def exchanged(gram: Array, alpha: Array, carry: Walk, each: tuple[Array, Array]) -> tuple[Walk, Array]:
+def exchanged(
+    gram: Array, alpha: Array, carry: Walk, each: tuple[Array, Array], count: Array | None = None
+) -> tuple[Walk, Array]:
     """Log weights, their sums up to each, and the slope of the fit, after an exchange; and whether there was one.
 
-    `each` is (5,) uniform numbers, and whether both donors are drawn by weight.
+    `each` is (5,) uniform numbers, and whether both donors are drawn by weight. Only the first `count` trade, if given.
     """
     (log_w, total, slope), (u, heavy) = carry, each
-    donors, at = log_w.shape[0], jnp.arange(log_w.shape[0])
-    i, j = pair(total, heavy, u)
+    donors, at = log_w.shape[0] if count is None else count, jnp.arange(log_w.shape[0])
+    i, j = pair(total, heavy, u, count)
     log_i, log_j, apart = log_w[i], log_w[j], gram[i] - gram[j]
     s = jnp.exp(log_i) + jnp.exp(log_j)
     log_s = jnp.log(s)
@@ -41,13 +43,13 @@ def exchanged(gram: Array, alpha: Array, carry: Walk, each: tuple[Array, Array])
     return (log_w, total, slope - d * apart), taken
 
 
-def pair(total: Array, heavy: Array, u: Array) -> tuple[Array, Array]:
+def pair(total: Array, heavy: Array, u: Array, count: Array | None = None) -> tuple[Array, Array]:
     """Two donors, from (J,) sums of weights up to each: one by its weight, the other by its weight too, or any.
 
     Where weights would draw the first again the other is any, so that two of shares v and r of their joint weight are drawn with
     probability proportional to 2vr + (v² + r²)/(J − 1), or to their joint weight alone.
     """
-    donors, at = total.shape[0], jnp.arange(total.shape[0])
+    donors, at = total.shape[0] if count is None else count, jnp.arange(total.shape[0])
     x = u[:2] * total[-1]
     i = jnp.minimum((total < x[0]).sum(dtype=jnp.int32), donors - 1)
     low, high = jnp.where(i > 0, total[i - 1], 0.0), total[i]

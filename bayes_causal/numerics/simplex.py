@@ -45,16 +45,19 @@ class ExchangeSums(NamedTuple):
     rows : RowSums
     log_range : (2,) ends of the uniform prior of log α
     constants : (CELLS,) log constants of the Dirichlet in the middles of even cells between them
+    count : () donors there are, where the columns after them are blanks that bring problems into one shape; None: all
     """
 
     rows: RowSums
     log_range: Any
     constants: Any
+    count: Any = None
 
 
-def exchange_sums(rows: RowSums, log_range: tuple[float, float]) -> ExchangeSums:
-    """Sums of rows with the prior of the concentration."""
-    return ExchangeSums(rows, np.array(log_range, float), dirichlet_constants(rows.donors, log_range))
+def exchange_sums(rows: RowSums, log_range: tuple[float, float], count: int | None = None) -> ExchangeSums:
+    """Sums of rows with the prior of the concentration; donors after the first `count` are blanks, if given."""
+    constants = dirichlet_constants(count or rows.donors, log_range)
+    return ExchangeSums(rows, np.array(log_range, float), constants, None if count is None else np.asarray(count))
 
 
 def dirichlet_constants(donors: int, log_range: tuple[float, float]) -> np.ndarray:
@@ -73,12 +76,14 @@ class Exchange:
     intercept : whether there is one
     moves : exchanges a round
     sums : what the data say
+    named : what bears the weights, for what is said of the blocks
     """
 
     ar: bool
     intercept: bool
     moves: int
     sums: ExchangeSums | None
+    named: str = "donors"
 
     @property
     def width(self) -> int:
@@ -89,7 +94,7 @@ class Exchange:
         """What the blocks are, in words."""
         errors = "their autocorrelation" if self.ar else "no autocorrelation"
         return (
-            f"{PASSES * ROUNDS * self.moves} exchanges a sweep between pairs of {sums.rows.donors} donors, intercept "
+            f"{PASSES * ROUNDS * self.moves} exchanges a sweep between pairs of {sums.rows.donors} {self.named}, intercept "
             f"integrated out; concentration and size of the errors, {errors}"
         )
 
@@ -105,6 +110,7 @@ class Exchange:
         """Weights uniform on the simplex, the rest from its prior or around its middle."""
         keys, donors = jax.random.split(key, 4), sums.rows.donors
         log_w = jnp.log(-jnp.log(jax.random.uniform(keys[0], (donors,), float, TINY)))
+        log_w = log_w if sums.count is None else jnp.where(jnp.arange(donors) < sums.count, log_w, -jnp.inf)
         low, high = sums.log_range
         rho = 0.8 * jax.random.uniform(keys[3], (), float, -1.0, 1.0) if self.ar else jnp.zeros(())
         state = {
@@ -124,8 +130,8 @@ class Exchange:
         def a_pass(state: dict[str, Array], uniform: Array) -> tuple[dict[str, Array], Array]:
             u = jnp.split(uniform, np.cumsum(sizes)[:-1])
             m = precision(sums.rows, state["rho"], jnp.exp(state["log_sigma"]))
-            state = state | traded(m, sums.log_range, self.moves, state, u[0].reshape(ROUNDS, -1))
-            x = draw_concentration(sums.log_range, sums.constants, state["log_alpha"], state["log_w"], u[1])
+            state = state | traded(m, sums.log_range, self.moves, state, u[0].reshape(ROUNDS, -1), sums.count)
+            x = draw_concentration(sums.log_range, sums.constants, state["log_alpha"], state["log_w"], u[1], sums.count)
             forms = residual_forms(sums.rows, jnp.exp(state["log_w"]))
             errors = draw_errors(sums.rows, state, forms, u[2].reshape(2, 2), self.ar)
             return state | {"log_alpha": x} | errors, state["acceptance_rate"]
@@ -147,15 +153,18 @@ class Exchange:
     def density(self, sums: ExchangeSums, state: Mapping[str, Array]) -> Array:
         """Log p(y, w, log α, σ, ρ), the intercept integrated out; σ and ρ on their own scale."""
         forms, sigma = residual_forms(sums.rows, jnp.exp(state["log_w"])), jnp.exp(state["log_sigma"])
-        value = log_likelihood(sums.rows, forms, sigma, state["rho"]) + log_dirichlet(state["log_w"], state["log_alpha"])
+        value = log_likelihood(sums.rows, forms, sigma, state["rho"])
+        value += log_dirichlet(state["log_w"], state["log_alpha"], sums.count)
         return value + log_prior(sums.rows, state, self.ar) - jnp.log(sums.log_range[1] - sums.log_range[0])
 
 
-def traded(m: Array, log_range: Array, moves: int, state: Mapping[str, Array], uniform: Array) -> dict[str, Array]:
+def traded(
+    m: Array, log_range: Array, moves: int, state: Mapping[str, Array], uniform: Array, count: Array | None = None
+) -> dict[str, Array]:
     """Weights and log α after rounds of exchanges, each followed by a move of α with all weights; the share of exchanges made.
 
     `m` (J + 1, J + 1) are products of donors and outcome in units of their errors' variance, the intercept integrated out;
-    `uniform` (rounds, 3 + 5 moves).
+    `uniform` (rounds, 3 + 5 moves). Donors after the first `count` are blanks, if given.
     """
     donors = m.shape[0] - 1
     gram, along, upto = m[:donors, :donors], m[:donors, donors], jnp.triu(jnp.ones((donors, donors)))
@@ -164,13 +173,14 @@ def traded(m: Array, log_range: Array, moves: int, state: Mapping[str, Array], u
     def a_round(carry: Walk, u: Array) -> tuple[Walk, Array]:
         log_w, slope, x = carry
         start, heavy = (log_w, jnp.exp(log_w) @ upto, slope), jnp.arange(moves) % 2 == 0
-        (log_w, _, slope), taken = jax.lax.scan(partial(exchanged, gram, jnp.exp(x)), start, (u[3:].reshape(-1, 5), heavy))
+        trade = partial(exchanged, gram, jnp.exp(x), count=count)
+        (log_w, _, slope), taken = jax.lax.scan(trade, start, (u[3:].reshape(-1, 5), heavy))
         log_w = log_w - logsumexp(log_w)
         # Steps over an end of the range come back from it.
         step, z = ndtri(u[:2])
         stepped = jnp.abs(x - low + STEP * step) % (2 * width)
         new_x = low + jnp.minimum(stepped, 2 * width - stepped)
-        new, change = spread(log_w, x, new_x - x, z)
+        new, change = spread(log_w, x, new_x - x, z, count)
         new_w = jnp.exp(new)
         new_slope = along - gram @ new_w
         # The fit w'along − ½w'Gram w, by its slope.
@@ -184,7 +194,7 @@ def traded(m: Array, log_range: Array, moves: int, state: Mapping[str, Array], u
     return {"log_w": log_w, "log_alpha": x, "acceptance_rate": accepted.mean()}
 
 
-def spread(log_w: Array, x: Array, delta: Array, z: Array) -> tuple[Array, Array]:
+def spread(log_w: Array, x: Array, delta: Array, z: Array, count: Array | None = None) -> tuple[Array, Array]:
     """Log weights after log α went from x to x + delta, and the log of what the prior and the map make of it.
 
     Weights become positive variables by a sum whose logarithm lies z sds from its mean, had they been gamma variables of
@@ -192,7 +202,7 @@ def spread(log_w: Array, x: Array, delta: Array, z: Array) -> tuple[Array, Array
     is close to the gamma's, its lower tail the same (Gupta & Kundu 2003, doi:10.1016/j.jspi.2002.04.003): that is an
     approximation, and the ratio is exact for the map as it is.
     """
-    donors, log_alpha = log_w.shape[0], jnp.stack([x, x + delta])
+    donors, log_alpha = log_w.shape[0] if count is None else count, jnp.stack([x, x + delta])
     (alpha, new_alpha), log_gamma, constants = jnp.exp(log_alpha), *log_gammas(donors, log_alpha)
     (middle, new_middle), (width, new_width) = log_gamma_moments(donors * jnp.exp(log_alpha))
     scale, new_scale = -(log_gamma + log_alpha) * jnp.exp(-log_alpha)
@@ -206,8 +216,8 @@ def spread(log_w: Array, x: Array, delta: Array, z: Array) -> tuple[Array, Array
     new_total = logsumexp(moved)
     new, new_z = moved - new_total, (new_total - new_middle) * jnp.exp(-new_width)
     slopes = log_y - y - log_f - delta - (new_log_y - new_y - new_log_f)
-    change = constants[1] - constants[0] + slopes.sum()
-    change += new_alpha * new.sum() - alpha * log_w.sum()  # α − 1 of the prior, and 1 of each derivative
+    change = constants[1] - constants[0] + over(slopes, count)
+    change += new_alpha * over(new, count) - alpha * over(log_w, count)  # α − 1 of the prior, and 1 of each derivative
     return new, change + 0.5 * (z**2 - new_z**2) + width - new_width
 
 
@@ -221,25 +231,33 @@ def log_gamma_moments(alpha: Array) -> tuple[Array, Array]:
     return jnp.log(alpha + 0.56) - 1 / alpha, 0.5 * jnp.log(1 / alpha**2 + 1 / (alpha + 0.61))
 
 
-def draw_concentration(log_range: Array, constants: Array, x: Array, log_w: Array, u: Array) -> Array:
+def draw_concentration(
+    log_range: Array, constants: Array, x: Array, log_w: Array, u: Array, count: Array | None = None
+) -> Array:
     """Log α given the weights: a cell of a grid by its density in the middle, a point in it, accepted by its own density."""
     low, width = log_range[0], (log_range[1] - log_range[0]) / CELLS
-    total = log_w.sum()
+    total = over(log_w, count)
     cells = constants + (jnp.exp(low + width * CELLS * MIDDLES) - 1) * total
     cell, inside = pick(cells, u[0])
     new = low + width * (cell + inside)
     here = jnp.clip(((x - low) / width).astype(int), 0, CELLS - 1)
-    densities = log_dirichlet(log_w, jnp.stack([new, x]))
+    densities = log_dirichlet(log_w, jnp.stack([new, x]), count)
     change = densities[0] - densities[1] - (cells[cell] - cells[here])
     return jnp.where(jnp.log(u[1]) < change, new, x)
 
 
-def log_dirichlet(log_w: Array, log_alpha: Array) -> Array:
-    """Log density (..., ) of (J,) weights under Dirichlet(α, …, α) for log α (...,)."""
-    return log_gammas(log_w.shape[-1], log_alpha)[1] + (jnp.exp(log_alpha) - 1) * log_w.sum()
+def log_dirichlet(log_w: Array, log_alpha: Array, count: Array | None = None) -> Array:
+    """Log density (..., ) of (J,) weights, or of the first `count`, under Dirichlet(α, …, α) for log α (...,)."""
+    donors = log_w.shape[-1] if count is None else count
+    return log_gammas(donors, log_alpha)[1] + (jnp.exp(log_alpha) - 1) * over(log_w, count)
 
 
-def log_gammas(donors: int, log_alpha: Array) -> tuple[Array, Array]:
+def over(x: Array, count: Array | None) -> Array:
+    """Sum of (J,) numbers, or of the first `count`."""
+    return x.sum() if count is None else jnp.where(jnp.arange(x.shape[-1]) < count, x, 0.0).sum()
+
+
+def log_gammas(donors: int | Array, log_alpha: Array) -> tuple[Array, Array]:
     """(...,) log Γ(α), and the log of the Dirichlet's constant, by one call, because each takes long to compile."""
     alpha = jnp.exp(log_alpha)
     one, all_ = gammaln(jnp.stack([alpha, donors * alpha]))
