@@ -28,6 +28,7 @@ from .models.hierarchical_did import HierarchicalDiD as HierarchicalDiD
 from .models.hierarchical_time_series import HierarchicalTimeSeries as HierarchicalTimeSeries
 from .models.structural_time_series import StructuralTimeSeries as StructuralTimeSeries
 from .models.synthetic_control import SyntheticControl as SyntheticControl
+from .models.synthetic_did import SyntheticDiD as SyntheticDiD
 from .study.run import run_study as run_study
 from .study.schema import Study as Study
 

@@ -77,7 +77,7 @@ HULL = "the treated unit, without treatment, would have kept its relation to an 
 RANKED = "no effect: rank of the effect's size among those of donors given the treatment (placebo in space)"
 WITH_DONORS: dict[str, Any] = {
     "by": ("time", "event_time", "unit"),
-    "beside": ("synthetic_control",),
+    "beside": ("synthetic_control", "synthetic_did"),
     "shares": ("donors", "exclude"),
     "default": False,
 }

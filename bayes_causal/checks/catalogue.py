@@ -64,7 +64,12 @@ def series(module: str) -> dict[str, str]:
 
 def donors(module: str) -> dict[str, str]:
     """A module for models that weight donors."""
-    return {"synthetic_control": module}
+    return dict.fromkeys(("synthetic_control", "synthetic_did"), module)
+
+
+def periods(module: str) -> dict[str, str]:
+    """A module for models that weight periods."""
+    return {"synthetic_did": module}
 
 
 CHECKS: dict[str, CheckEntry] = {
@@ -99,8 +104,9 @@ CHECKS: dict[str, CheckEntry] = {
         CheckEntry("placebo_space", donors("donors"), "do donors taken for treated have an effect?"),
         CheckEntry("hull", donors("donor_pool"), "can any weighted average of donors follow the treated unit?"),
         CheckEntry("donor_concentration", donors("donor_pool"), "which donors carry the weight?"),
+        CheckEntry("period_concentration", periods("weighted_periods"), "which periods before carry the weight?"),
         CheckEntry("unshared_trend", donors("donor_pool"), "does the treated unit wander off its donors?"),
-        CheckEntry("shared_errors", donors("shared_errors"), "do treated units err together, all pairs alike?"),
+        CheckEntry("shared_errors", {"synthetic_control": "shared_errors"}, "do treated units err together, all pairs alike?"),
         CheckEntry("mde", any_kind("design") | series("power"), "how large must an effect be to show?"),
     )
 }

@@ -163,6 +163,38 @@ MODELS: dict[str, ModelEntry] = {
             sections=("series", "groups", "donors"),
         ),
         ModelEntry(
+            "synthetic_did",
+            "bayes_causal.models.synthetic_did",
+            "SyntheticDiD",
+            "panel",
+            "synthetic difference-in-differences: donors weighed to move like the treated unit, periods to resemble those after",
+            "a weighted difference-in-differences",
+            "a gap to the weighted donors that stays what it was in the weighted periods; donors left alone; no other event",
+            ("att", "cumulative", "relative"),
+            ("time", "event_time"),
+            label="Bayesian synthetic DiD",
+            handbook="difference-in-differences",
+            weighs=(
+                "counts every observed treated date equally and sets it against a weighted average of the dates before; weights of "
+                "donors and of dates are uncertain, and the interval holds that and the noise of the contrast"
+            ),
+            equations=(
+                "y_1t = a + Σ_j ω_j y_jt + e_t   before the treatment,   e_t = ρ e_t−1 + v_t,   v_t ~ N(0, σ²)",
+                "ȳ_j = b + Σ_s λ_s y_js + u_j   for every donor,   u_j ~ N(0, σ_λ²)",
+                "y_1t − Σ_j ω_j y_jt = Σ_s λ_s (y_1s − Σ_j ω_j y_js) + e′_t − Σ_s λ_s e′_s   after it, without the treatment",
+            ),
+            symbols=(
+                ("ω_j", "weight of donor j (named weight): none is negative and together they are one"),
+                ("λ_s", "weight of period s before the treatment (time_weight), likewise"),
+                ("ȳ_j", "mean of donor j over the treated dates"),
+                ("a, b", "differences in level that the weights leave (intercept, time_intercept); the effect hangs on neither"),
+                ("σ, ρ", "size and persistence of what the donors' weights leave over (sigma, rho); ρ is 0 with iid errors"),
+                ("σ_λ", "what the periods' weights leave over between donors (time_sigma)"),
+                ("e′", "errors drawn anew: the contrast errs as much as one with these weights does between dates before"),
+            ),
+            sections=("series", "donors"),
+        ),
+        ModelEntry(
             "structural_time_series",
             "bayes_causal.models.structural_time_series",
             "StructuralTimeSeries",

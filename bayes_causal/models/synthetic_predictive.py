@@ -17,6 +17,7 @@ from bayes_causal.models.donor_design import DonorDesign
 from bayes_causal.numerics import ar1
 
 if TYPE_CHECKING:
+    from bayes_causal.models.base import DonorModel
     from bayes_causal.models.synthetic_control import SyntheticControl
 
 Sites = Mapping[str, np.ndarray]
@@ -62,8 +63,8 @@ def log_likelihood(model: SyntheticControl, sites: Sites) -> np.ndarray:
     return model.error_structure.log_likelihood(d.y[rows] - expected(model, d, sites)[:, rows], sites, d)
 
 
-def effect(model: SyntheticControl, posterior: xr.Dataset, estimand: Estimand) -> xr.DataArray:
-    """Draws of an estimand; see `SyntheticControl.effect`."""
+def effect(model: DonorModel, posterior: xr.Dataset, estimand: Estimand) -> xr.DataArray:
+    """Draws of an estimand from those of the counterfactual; see `SyntheticControl.effect`."""
     _refuse(model, estimand)
     d = model.design
     seen = d.seen_rows
@@ -87,7 +88,7 @@ def effect(model: SyntheticControl, posterior: xr.Dataset, estimand: Estimand) -
     return draws.rename(estimand.name)
 
 
-def _refuse(model: SyntheticControl, estimand: Estimand) -> None:
+def _refuse(model: DonorModel, estimand: Estimand) -> None:
     """Raise EstimandError for what the model does not have."""
     if estimand.name not in KNOWN:
         raise EstimandError(f"{model.name} has no '{estimand.name}'{closest(estimand.name, KNOWN)}")

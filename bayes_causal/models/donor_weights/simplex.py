@@ -47,8 +47,7 @@ class Simplex:
     @property
     def log_range(self) -> tuple[float, float]:
         """Ends of the prior of log α."""
-        p = self.settings.priors
-        return float(np.log(p.concentration_low)), float(np.log(p.concentration_high))
+        return log_range(self.settings.priors)
 
     def dims(self) -> dict[str, tuple[str, ...]]:
         """A weight a donor."""
@@ -56,23 +55,12 @@ class Simplex:
 
     def numpyro(self, d: DonorDesign) -> Any:
         """The donors, weighted."""
-        import jax.numpy as jnp
-        from numpyro import sample
-        from numpyro.distributions import Dirichlet, Uniform
-
-        x = jnp.asarray(np.nan_to_num(d.x[: d.span]))
-        concentration = jnp.exp(sample("log_concentration", Uniform(*np.array(self.log_range))))
-        mean = x @ sample("weight", Dirichlet(concentration * jnp.ones(d.donors.size)))
+        mean = average_numpyro(np.nan_to_num(d.x[: d.span]), self.log_range)
         return lambda sigma: mean
 
     def pymc(self, d: DonorDesign) -> Any:
         """The donors, weighted."""
-        import pymc as pm
-        import pytensor.tensor as pt
-
-        x = np.nan_to_num(d.x[: d.span])
-        concentration = pt.exp(pm.Uniform("log_concentration", *np.array(self.log_range)))
-        mean = pt.dot(x, pm.Dirichlet("weight", concentration * np.ones(d.donors.size), dims="donor"))
+        mean = average_pymc(np.nan_to_num(d.x[: d.span]), self.log_range, "donor")
         return lambda sigma: mean
 
     def sums(self, d: DonorDesign, outcome: np.ndarray | None = None, gaps: Sequence[int] | None = None) -> ExchangeSums:
@@ -83,10 +71,7 @@ class Simplex:
 
     def form(self, sums: ExchangeSums) -> Exchange:
         """Exchanges between pairs of donors, then the concentration, σ and ρ; the intercept integrated out."""
-        from bayes_causal.numerics.simplex import PASSES, ROUNDS, Exchange
-
-        moves = max(FEWEST_MOVES, -(-5 * sums.rows.donors // (PASSES * ROUNDS)))
-        return Exchange(self.settings.ar, self.settings.intercept, moves, sums)
+        return exchange(sums, ar=self.settings.ar, intercept=self.settings.intercept)
 
     def expected(self, d: DonorDesign, sites: Sites) -> np.ndarray:
         """The donors, weighted."""
@@ -100,3 +85,34 @@ class Simplex:
     def followed(self, d: DonorDesign, posterior: xr.Dataset) -> np.ndarray:
         """The intercept and the donors, weighted."""
         return weighted(d, posterior)
+
+
+def log_range(priors: Any) -> tuple[float, float]:
+    """Ends of the prior of log α."""
+    return float(np.log(priors.concentration_low)), float(np.log(priors.concentration_high))
+
+
+def average_numpyro(x: np.ndarray, log_range: tuple[float, float], prefix: str = "") -> Any:
+    """(n,) weighted average of the columns of (n, J) x, its sites after a prefix, in NumPyro."""
+    import jax.numpy as jnp
+    from numpyro import sample
+    from numpyro.distributions import Dirichlet, Uniform
+
+    concentration = jnp.exp(sample(f"{prefix}log_concentration", Uniform(*np.array(log_range))))
+    return jnp.asarray(x) @ sample(f"{prefix}weight", Dirichlet(concentration * jnp.ones(x.shape[1])))
+
+
+def average_pymc(x: np.ndarray, log_range: tuple[float, float], dim: str, prefix: str = "") -> Any:
+    """(n,) weighted average of the columns of (n, J) x, its sites after a prefix, in PyMC."""
+    import pymc as pm
+    import pytensor.tensor as pt
+
+    concentration = pt.exp(pm.Uniform(f"{prefix}log_concentration", *np.array(log_range)))
+    return pt.dot(x, pm.Dirichlet(f"{prefix}weight", concentration * np.ones(x.shape[1]), dims=dim))
+
+
+def exchange(sums: ExchangeSums, *, ar: bool, intercept: bool, named: str = "donors") -> Exchange:
+    """The blocks for the sums of one problem or, stacked, of many: each weight is in some five exchanges a sweep."""
+    from bayes_causal.numerics.simplex import PASSES, ROUNDS, Exchange
+
+    return Exchange(ar, intercept, max(FEWEST_MOVES, -(-5 * sums.rows.donors // (PASSES * ROUNDS))), sums, named)
