@@ -29,7 +29,8 @@ def period_concentration(model: Model, tree: xr.DataTree) -> Check:
     ends = np.quantile(weight, [0.05, 0.95], axis=0)
     order = np.argsort(-mean)[:MOST_SHOWN]
     table: list[dict[str, Any]] = [
-        {"period": show(labels[k]), "weight": float(mean[k]), "lower": float(ends[0, k]), "upper": float(ends[1, k])} for k in order
+        {"period": show(labels[k]), "weight": float(mean[k]), "lower": float(ends[0, k]), "upper": float(ends[1, k])}
+        for k in order
     ]
     facts = tree["constant_data"].to_dataset()
     y, before, after = facts["donor_outcome"].transpose("donor", "time").values, facts["pre"].values, facts["post"].values

@@ -41,7 +41,10 @@ class PanelModel(Model, Natural, Protocol):
 class DonorModel(Model, Natural, Protocol):
     """A model that sets one treated unit of a panel beside weighted donors, and can be asked the same of other designs."""
 
-    panel: Panel
+    @property
+    def panel(self) -> Panel:
+        """The data."""
+        ...
 
     @property
     def averages(self) -> bool:

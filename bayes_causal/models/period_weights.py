@@ -55,9 +55,13 @@ def period_problems(d: DonorDesign, fewest: int) -> list[str]:
     after = d.x[d.treated].mean(0)
     problems = []
     if after.size < fewest:
-        problems.append(f"{after.size} donors are left, and weights of periods need {fewest} at least: name more, or exclude fewer")
+        problems.append(
+            f"{after.size} donors are left, and weights of periods need {fewest} at least: name more, or exclude fewer"
+        )
     elif np.ptp(after) == 0:
-        problems.append("all donors have the same mean outcome while the unit is treated: nothing tells which periods resemble it")
+        problems.append(
+            "all donors have the same mean outcome while the unit is treated: nothing tells which periods resemble it"
+        )
     return problems
 
 

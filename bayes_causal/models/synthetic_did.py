@@ -36,8 +36,9 @@ from bayes_causal.data.panel import Panel
 from bayes_causal.errors import DataError
 from bayes_causal.estimates import Estimand
 from bayes_causal.models import donor_weights, period_weights, synthetic_predictive
-from bayes_causal.models.base import Assumption, GibbsForm
+from bayes_causal.models.base import Assumption
 from bayes_causal.models.donor_design import DonorDesign
+from bayes_causal.models.forms import GibbsForm
 from bayes_causal.models.period_weights import PeriodDesign, period_design
 from bayes_causal.models.series_errors import carried
 from bayes_causal.models.synthetic_control import SyntheticControl, listed

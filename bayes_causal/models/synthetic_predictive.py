@@ -17,7 +17,7 @@ from bayes_causal.models.donor_design import DonorDesign
 from bayes_causal.numerics import ar1
 
 if TYPE_CHECKING:
-    from bayes_causal.models.base import DonorModel
+    from bayes_causal.models.kinds import DonorModel
     from bayes_causal.models.synthetic_control import SyntheticControl
 
 Sites = Mapping[str, np.ndarray]

@@ -49,9 +49,7 @@ class SweptSideBySide:
     def sweep(self, sums: Any, state: Mapping[str, Any], key: Any, adapting: Any) -> dict[str, Any]:
         """A sweep of each."""
         keys = self._keys(key)
-        return {
-            k: part.sweep(sums[k], state[k], own, adapting) for (k, part), own in zip(self.parts.items(), keys, strict=True)
-        }
+        return {k: part.sweep(sums[k], state[k], own, adapting) for (k, part), own in zip(self.parts.items(), keys, strict=True)}
 
     def sites(self, sums: Any, state: Mapping[str, Any], key: Any) -> dict[str, Any]:
         """The sites of all."""

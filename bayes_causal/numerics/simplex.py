@@ -231,9 +231,7 @@ def log_gamma_moments(alpha: Array) -> tuple[Array, Array]:
     return jnp.log(alpha + 0.56) - 1 / alpha, 0.5 * jnp.log(1 / alpha**2 + 1 / (alpha + 0.61))
 
 
-def draw_concentration(
-    log_range: Array, constants: Array, x: Array, log_w: Array, u: Array, count: Array | None = None
-) -> Array:
+def draw_concentration(log_range: Array, constants: Array, x: Array, log_w: Array, u: Array, count: Array | None = None) -> Array:
     """Log α given the weights: a cell of a grid by its density in the middle, a point in it, accepted by its own density."""
     low, width = log_range[0], (log_range[1] - log_range[0]) / CELLS
     total = over(log_w, count)
