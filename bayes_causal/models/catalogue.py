@@ -175,8 +175,8 @@ MODELS: dict[str, ModelEntry] = {
             label="Bayesian synthetic DiD",
             handbook="difference-in-differences",
             weighs=(
-                "counts every observed treated date equally and sets it against a weighted average of the dates before; weights of "
-                "donors and of dates are uncertain, and the interval holds that and the noise of the contrast"
+                "counts every observed treated date equally and sets it against a weighted average of the dates before; weights "
+                "of donors and of dates are uncertain, and the interval holds that and the noise of the contrast"
             ),
             equations=(
                 "y_1t = a + Σ_j ω_j y_jt + e_t   before the treatment,   e_t = ρ e_t−1 + v_t,   v_t ~ N(0, σ²)",

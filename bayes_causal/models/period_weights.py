@@ -53,16 +53,12 @@ def period_design(d: DonorDesign) -> PeriodDesign:
 def period_problems(d: DonorDesign, fewest: int) -> list[str]:
     """What keeps donors from telling which periods count."""
     after = d.x[d.treated].mean(0)
-    problems = []
     if after.size < fewest:
-        problems.append(
-            f"{after.size} donors are left, and weights of periods need {fewest} at least: name more, or exclude fewer"
-        )
-    elif np.ptp(after) == 0:
-        problems.append(
-            "all donors have the same mean outcome while the unit is treated: nothing tells which periods resemble it"
-        )
-    return problems
+        return [f"{after.size} donors are left, and weights of periods need {fewest} at least: name more, or exclude fewer"]
+    same = (
+        "all donors have the same mean outcome while the unit is treated: nothing tells which periods before resemble that time"
+    )
+    return [same] if np.ptp(after) == 0 else []
 
 
 def numpyro_sites(d: PeriodDesign, priors: Any) -> None:

@@ -31,16 +31,23 @@ def p_values() -> Callable[[np.ndarray], tuple[float, float]]:
     return _p_values
 
 
-def _swept(form: Any, data: Any, states: Mapping[str, np.ndarray], seed: int) -> dict[str, np.ndarray]:
+def _started(state: Mapping[str, Any]) -> dict[str, Any]:
+    """A state, or states of forms beside each other, with the statistics that a sweep gives it."""
+    if any(isinstance(v, Mapping) for v in state.values()):
+        return {k: _started(v) for k, v in state.items()}
+    return dict(state) | {"acceptance_rate": jnp.zeros(()), "lp": jnp.zeros(())}
+
+
+def _swept(form: Any, data: Any, states: Mapping[str, Any], seed: int) -> dict[str, np.ndarray]:
     """(n, ...) sites of chains after two sweeps from (n, ...) states, each on data of its own."""
 
     def after(data: Any, state: Any, key: Any) -> Any:
-        start = state | {"acceptance_rate": jnp.zeros(()), "lp": jnp.zeros(())}
+        start = _started(state)
         swept = jax.lax.fori_loop(0, 2, lambda k, v: form.sweep(data, v, jax.random.fold_in(key, k), False), start)
         return form.sites(data, swept, key)
 
     with jax.enable_x64(True):
-        keys = jax.random.split(jax.random.PRNGKey(seed), len(next(iter(states.values()))))
+        keys = jax.random.split(jax.random.PRNGKey(seed), len(jax.tree.leaves(states)[0]))
         found = jax.jit(jax.vmap(after), compiler_options=ONCE)(data, jax.tree.map(jnp.asarray, dict(states)), keys)
         return {k: np.asarray(v) for k, v in found.items()}
 
