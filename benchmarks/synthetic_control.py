@@ -41,7 +41,9 @@ def main() -> None:
     parser.add_argument("--truths", nargs="+", choices=TRUTHS, default=list(TRUTHS))
     parser.add_argument("--pre", nargs="+", type=int, default=[20, 60])
     parser.add_argument("--errors", nargs="+", choices=("ar1", "iid"), default=["ar1", "iid"])
-    parser.add_argument("--weights", nargs="+", default=["simplex"], help="kinds of weights, by name")
+    parser.add_argument(
+        "--weights", nargs="+", default=["simplex"], help="kinds of weights, by name; did: synthetic difference-in-differences"
+    )
     parser.add_argument("--factors", type=int, help="of weights factor; left out, the first panel of each truth chooses")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", action="store_true")
@@ -75,7 +77,7 @@ def speed(asked: Any) -> Iterator[dict[str, Any]]:
     panel = bc.load_example("cigarettes")
     panel = panel.select(times=panel.dataset["time"].values >= 1970)
     for errors, weights in itertools.product(asked.errors, asked.weights):
-        model = bc.SyntheticControl(panel, exclude=OUT, errors=errors, **_kind(weights, asked))
+        model = _model(panel, errors, weights, asked, exclude=OUT)
         engine = BlockedGibbs(draws=4000 // asked.chains, warmup=asked.warmup, chains=asked.chains, progress=False)
         cold, _ = _timed(lambda engine=engine, model=model: engine.sample(model, seed=1))
         warm, draws = _timed(lambda engine=engine, model=model: engine.sample(model, seed=2))
@@ -97,7 +99,7 @@ def covered(truth: str, pre: int, errors: str, weights: str, asked: Any) -> dict
 
     rng = np.random.default_rng([asked.seed, pre, list(TRUTHS).index(truth)])
     outcomes = simulated(truth, asked.panels, pre + POST, rng)
-    model = _model(outcomes[0], pre, {"errors": errors, **_kind(weights, asked)})
+    model = _model(_panel(outcomes[0], pre), errors, weights, asked)
     designs = [_design(model, o) for o in outcomes]
     started = time.perf_counter()
     inside, width, value = [], [], []
@@ -120,9 +122,14 @@ def covered(truth: str, pre: int, errors: str, weights: str, asked: Any) -> dict
     return told | {"seconds": time.perf_counter() - started}
 
 
-def _kind(weights: str, asked: Any) -> dict[str, Any]:
-    """Options of a kind of weights."""
-    return {"weights": weights} | ({"factors": asked.factors} if weights == "factor" else {})
+def _model(panel: Any, errors: str, weights: str, asked: Any, **options: Any) -> Any:
+    """The model of a kind of weights."""
+    import bayes_causal as bc
+
+    if weights == "did":
+        return bc.SyntheticDiD(panel, errors=errors, **options)
+    more = {"factors": asked.factors} if weights == "factor" else {}
+    return bc.SyntheticControl(panel, errors=errors, weights=weights, **more, **options)
 
 
 def simulated(truth: str, panels: int, rows: int, rng: np.random.Generator) -> np.ndarray:
@@ -145,8 +152,8 @@ def _ar(rho: float, shape: tuple[int, int], rng: np.random.Generator) -> np.ndar
     return e
 
 
-def _model(outcome: np.ndarray, pre: int, options: dict[str, Any]) -> Any:
-    """The model on one panel of (rows, 1 + donors) outcomes."""
+def _panel(outcome: np.ndarray, pre: int) -> Any:
+    """The panel of (rows, 1 + donors) outcomes."""
     import pandas as pd
 
     import bayes_causal as bc
@@ -154,7 +161,7 @@ def _model(outcome: np.ndarray, pre: int, options: dict[str, Any]) -> Any:
     unit, time_ = np.indices(outcome.T.shape).reshape(2, -1)
     treated = ((unit == 0) & (time_ >= pre)).astype(int)
     frame = pd.DataFrame({"unit": unit, "t": time_, "y": outcome.T.ravel(), "d": treated})
-    return bc.SyntheticControl(bc.Panel.from_frame(frame, unit="unit", time="t", outcome="y", treatment="d"), **options)
+    return bc.Panel.from_frame(frame, unit="unit", time="t", outcome="y", treatment="d")
 
 
 def _design(model: Any, outcome: np.ndarray) -> Any:

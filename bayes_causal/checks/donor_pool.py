@@ -117,8 +117,9 @@ def unshared_trend(model: Model, tree: xr.DataTree) -> Check:
     if chance > 0.5:
         text = (
             f"{said}: the treated unit wanders off its donors and back. Weights cannot follow a trend that donors do not share, "
-            "and intervals cover somewhat less often than they say; look for donors that share it, or try weights: factor, "
-            "which gives the unit a walk of its own and lets its loadings on common factors lie outside those of its donors."
+            "and intervals cover somewhat less often than they say; look for donors that share it, or try weights: factor of "
+            "synthetic_control, which gives the unit a walk of its own and lets its loadings on common factors lie outside those "
+            "of its donors."
         )
         return Check("unshared_trend", False, "warning", text, numbers)
     return Check("unshared_trend", True, "warning", f"{said}.", numbers)
