@@ -16,8 +16,9 @@ treated dates and −λ before, V the covariance of e. Averages of the effect ar
 Why it is a model of its own and no option of `SyntheticControl`: were e′ to continue the errors before, as there, λ would drop
 out, and what is left is `SyntheticControl` to the letter. There the whole time before fixes the level and errors die back to it;
 here the weighted periods do, and a shift before the treatment need not die back. The price is a wider interval where nothing
-shifts; with even λ and independent errors the two are the same but for the prior of a. Errors that the donors' λ explain in part
-are counted in full, so that intervals cover somewhat more often than they say.
+shifts; with even λ and independent errors the two are the same but for the prior of a. Draws of λ weigh different periods, and
+how the gap differs between those is counted beside the noise in each: where errors are independent intervals cover more often
+than they say.
 
 Arkhangelsky, Athey, Hirshberg, Imbens & Wager 2021, doi:10.1257/aer.20190159; its point estimate is `baselines.sdid`.
 """
