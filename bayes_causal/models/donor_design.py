@@ -14,6 +14,7 @@ from bayes_causal.errors import closest
 
 FEWEST_PERIODS = 3
 FEWEST_DONORS = 2
+SEVERAL = "weights='simplex'"
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,18 +106,21 @@ class DonorDesign:
         return replace(self, y=(self.y - mean) / sd, x=(self.x - mean) / sd, center=natural[0], scale=natural[1])
 
 
-def donor_problems(panel: Panel, donors: Sequence[Any] | None, exclude: Sequence[Any], *, gaps: bool = False) -> list[str]:
+def donor_problems(
+    panel: Panel, donors: Sequence[Any] | None, exclude: Sequence[Any], *, gaps: bool = False, several: str = SEVERAL
+) -> list[str]:
     """Everything that keeps the treated unit of a panel from being set beside donors; `donor_design` takes what has none.
 
     Donors with gaps are taken as they are where they may have them: what is missing, or treated, is left out cell by cell.
+    `several` says what takes more than one treated unit.
     """
     treated, units = _first_treated(panel, gaps), panel.dataset["unit"].values
     problems = []
     if treated.size != 1:
         named = ", ".join(show(u) for u in units[treated][:5]) + (", …" if treated.size > 5 else "")
         problems.append(
-            f"{treated.size} units are treated ({named}), and several at once take weights='simplex': ask for those, or keep one "
-            "of the units and those never treated, as panel.select(units=[…]), or where in a study"
+            f"{treated.size} units are treated ({named}), and several at once take {several}: ask for that, or keep one of the "
+            "units and those never treated, as panel.select(units=[…]), or where in a study"
         )
     labels = [str(u) for u in units]
     for option, asked in (("donors", donors or ()), ("exclude", exclude)):

@@ -116,7 +116,7 @@ class SyntheticDiD:
         priors: Priors | None = None,
     ):
         settled = {"errors": errors, "donors": listed(donors), "exclude": listed(exclude), "priors": priors or Priors()}
-        refuse_options(panel, settled | UNIT_OPTIONS | {"predictors": (), "factors": None})
+        refuse_options(panel, settled | UNIT_OPTIONS | {"predictors": (), "factors": None, "several": "synthetic_control"})
         for key, value in ({"panel": panel} | settled).items():
             object.__setattr__(self, key, value)
         if problems := period_weights.period_problems(self.design, FEWEST_DONORS):

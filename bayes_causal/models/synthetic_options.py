@@ -7,7 +7,7 @@ from typing import Any
 
 from bayes_causal.data.panel import Panel
 from bayes_causal.errors import DataError, closest
-from bayes_causal.models.donor_design import donor_problems
+from bayes_causal.models.donor_design import SEVERAL, donor_problems
 from bayes_causal.models.donor_weights import KINDS
 
 VALID = {"weights": tuple(KINDS), "errors": ("ar1", "iid"), "intercept": (True, False)}
@@ -34,7 +34,9 @@ def refuse_options(panel: Any, options: Mapping[str, Any]) -> None:
         raise DataError(
             [*problems, "synthetic control needs the rows of a Panel in memory: set in_memory: true, or select units"]
         )
-    if found := donor_problems(panel, options["donors"], options["exclude"], gaps=kind is not None and kind.gaps):
+    several = options.get("several", SEVERAL)
+    gaps = kind is not None and kind.gaps
+    if found := donor_problems(panel, options["donors"], options["exclude"], gaps=gaps, several=several):
         raise DataError([*problems, *found])
     if problems:
         raise ValueError("; ".join(problems))

@@ -195,7 +195,7 @@ def test_what_cannot_be_used_is_refused(several: Callable[..., Any]) -> None:
     level[:-1, 12:] = 3.0
     with pytest.raises(DataError, match="all donors have the same mean outcome"):
         SyntheticDiD(whole.replace_outcome(level))
-    with pytest.raises(DataError, match="2 units are treated"):
+    with pytest.raises(DataError, match=r"2 units are treated .*several at once take synthetic_control"):
         SyntheticDiD(several((12, 12), donors=5, periods=16)[0])
     with pytest.raises(ValueError, match=r"errors 'ar2' does not exist.*two positive numbers"):
         SyntheticDiD(whole, errors="ar2", priors=replace(PRIORS, concentration_low=3.0))  # type: ignore[arg-type]
