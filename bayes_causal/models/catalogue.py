@@ -149,6 +149,7 @@ MODELS: dict[str, ModelEntry] = {
                 "weights: softmax   w = softmax(z),   z_j ~ N(0, s²)",
                 "weights: horseshoe   w_j s_j ~ N(0, σ²τ²λ_j²/N),   λ_j, τ half-Cauchy",
                 "weights: factor   y_it = a_i + λ_i'f_t + e_it, the treated unit besides with a walk m_t = m_t−1 + N(0, q²σ²)",
+                "predictors   x_1k = Σ_j w_j x_jk + ν_k,   ν_k ~ N(0, σ_x²), means before the treatment over their sd",
                 "several treated units: v of one date have correlation c; effects τ_i ~ N(τ, ω²), averages over treated dates",
             ),
             symbols=(

@@ -11,6 +11,7 @@ import numpy as np
 from bayes_causal.data.columns import show
 from bayes_causal.data.panel import Panel
 from bayes_causal.errors import closest
+from bayes_causal.models.donor_traits import Traits, donor_traits, trait_problems
 
 FEWEST_PERIODS = 3
 FEWEST_DONORS = 2
@@ -35,6 +36,7 @@ class DonorDesign:
     left_out : reason why each of the other units is no donor
     in_part : what of a donor is left out, by donor, where donors may have gaps
     center, scale : natural units of the outcome
+    traits : predictors of the unit and its donors, if any
     """
 
     y: np.ndarray
@@ -50,6 +52,7 @@ class DonorDesign:
     in_part: Mapping[Any, str]
     center: float
     scale: float
+    traits: Traits | None = None
 
     @property
     def rows(self) -> int:
@@ -86,15 +89,17 @@ class DonorDesign:
         others = np.delete(np.arange(self.donors.size), donor)
         y = np.where(self.seen, self.x[:, donor], np.nan)
         changed = replace(self, y=y, x=self.x[:, others], unit=int(self.donors[donor]), donors=self.donors[others])
-        return changed.rescaled()
+        traits = self.traits.of([donor + 1, *(others + 1)]) if self.traits else None
+        return replace(changed, traits=traits).rescaled()
 
     def without(self, donor: int) -> DonorDesign:
         """The same without donor number `donor`."""
         others = np.delete(np.arange(self.donors.size), donor)
-        return replace(self, x=self.x[:, others], donors=self.donors[others])
+        traits = self.traits.of([0, *(others + 1)]) if self.traits else None
+        return replace(self, x=self.x[:, others], donors=self.donors[others], traits=traits)
 
     def earlier(self, onset: int, periods: int) -> DonorDesign:
-        """A treatment that never was, from row `onset` on for so many rows, seen by what lies before it."""
+        """A treatment that never was, from row `onset` on for so many rows, seen by what lies before it; predictors stay."""
         at = np.arange(self.rows)
         during = self.fitted & (at >= onset) & (at < onset + periods)
         return replace(self, fitted=self.fitted & (at < onset), treated=during, onset=onset).rescaled()
@@ -107,7 +112,13 @@ class DonorDesign:
 
 
 def donor_problems(
-    panel: Panel, donors: Sequence[Any] | None, exclude: Sequence[Any], *, gaps: bool = False, several: str = SEVERAL
+    panel: Panel,
+    donors: Sequence[Any] | None,
+    exclude: Sequence[Any],
+    *,
+    gaps: bool = False,
+    several: str = SEVERAL,
+    predictors: Sequence[str] = (),
 ) -> list[str]:
     """Everything that keeps the treated unit of a panel from being set beside donors; `donor_design` takes what has none.
 
@@ -132,10 +143,21 @@ def donor_problems(
         problems.append(f"{', '.join(both)} stand in donors and in exclude")
     if not (panel.dataset["weight"].values == 1).all():
         problems.append("the panel has weights, which synthetic control does not use: leave them out")
-    return problems if problems else _unit_problems(panel, int(treated[0]), donors, exclude, gaps)
+    if problems:
+        return problems
+    unit = int(treated[0])
+    pool = _pool(panel, unit, donors, exclude, gaps).donors
+    return _unit_problems(panel, unit, donors, exclude, gaps) + trait_problems(panel, predictors, unit, pool)
 
 
-def donor_design(panel: Panel, donors: Sequence[Any] | None, exclude: Sequence[Any], *, gaps: bool = False) -> DonorDesign:
+def donor_design(
+    panel: Panel,
+    donors: Sequence[Any] | None,
+    exclude: Sequence[Any],
+    *,
+    gaps: bool = False,
+    predictors: Sequence[str] = (),
+) -> DonorDesign:
     """The arrays of a panel in which `donor_problems` found none."""
     unit = int(_first_treated(panel, gaps)[0])
     seen, pool = np.flatnonzero(panel.observed[unit]), _pool(panel, unit, donors, exclude, gaps)
@@ -166,6 +188,7 @@ def donor_design(panel: Panel, donors: Sequence[Any] | None, exclude: Sequence[A
         pool.in_part,
         center,
         scale,
+        donor_traits(panel, predictors, unit, pool.donors),
     )
 
 

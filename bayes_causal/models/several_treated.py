@@ -288,6 +288,8 @@ def alone(panel: Panel, named: Mapping[str, Sequence[Any]], options: Mapping[str
     problems, wrong, found = naming_problems(panel, **named), [], []
     if options.get("priors") and options["priors"].correlation != 1:
         wrong.append("the prior of ρ has a shape with one treated unit only: leave correlation at 1")
+    if options.get("predictors"):
+        wrong.append("predictors go with one treated unit only: leave them out, or keep one of the treated units")
     for own in own_panels(panel):
         here = {str(u) for u in own.panel.dataset["unit"].values} - {str(own.label)}
         kept = {k: [u for u in units if str(u) in here] for k, units in named.items()}

@@ -54,7 +54,8 @@ class SyntheticControl:
         Whether the treated unit may lie above or below its donors.
     errors : {"ar1", "iid"}
     predictors : sequence of str
-        Not part of this version.
+        Columns whose means before the treatment the weights are to reproduce too, beside the outcomes: see
+        `bayes_causal.models.donor_traits`. They go with weights="simplex" and one treated unit; a placebo date keeps them.
     donors, exclude : sequences of units
         Only these may be donors; these may not.
     factors : int, optional
@@ -71,6 +72,7 @@ class SyntheticControl:
     weights: str
     intercept: bool
     errors: str
+    predictors: tuple[str, ...]
     donors: tuple[Any, ...]
     exclude: tuple[Any, ...]
     factors: int | None
@@ -101,21 +103,22 @@ class SyntheticControl:
         priors: Priors | None = None,
     ):
         settled: dict[str, Any] = {"weights": weights, "intercept": intercept, "errors": errors, "priors": priors or Priors()}
-        settled |= {"donors": listed(donors), "exclude": listed(exclude), "factors": factors}
-        refuse_options(panel, settled | {"predictors": predictors})
+        settled |= {"donors": listed(donors), "exclude": listed(exclude), "factors": factors, "predictors": listed(predictors)}
+        refuse_options(panel, settled)
         for key, value in ({"panel": panel} | settled).items():
             object.__setattr__(self, key, value)
 
     def variant(self, *, panel: Panel | None = None, **options: Any) -> SyntheticControl:
         """The same model on other data, or with some options changed."""
-        names = ("weights", "intercept", "errors", "exclude", "factors", "priors")
+        names = ("weights", "intercept", "errors", "predictors", "exclude", "factors", "priors")
         kept = {k: getattr(self, k) for k in names} | {"donors": self.donors or None}
         return SyntheticControl(panel or self.panel, **(kept | options))
 
     @cached_property
     def design(self) -> DonorDesign:
         """Arrays on the standardised scale."""
-        return donor_design(self.panel, self.donors, self.exclude, gaps=KINDS[self.weights].gaps)
+        gaps = KINDS[self.weights].gaps
+        return donor_design(self.panel, self.donors, self.exclude, gaps=gaps, predictors=self.predictors)
 
     @cached_property
     def error_structure(self) -> SeriesErrors:
@@ -147,7 +150,8 @@ class SyntheticControl:
         """Labels of every dim."""
         d, data = self.design, self.panel.dataset
         time = data["time"].values[d.position[d.seen]]
-        return {"time": time, "donor": data["unit"].values[d.donors], "row": np.arange(d.fitted_rows.size)}
+        known = {"predictor": list(self.predictors)} if self.predictors else {}
+        return {"time": time, "donor": data["unit"].values[d.donors], "row": np.arange(d.fitted_rows.size)} | known
 
     def dims(self) -> dict[str, tuple[str, ...]]:
         """Dims of sites and reported quantities."""
@@ -196,7 +200,9 @@ class SyntheticControl:
 
     def top_level(self) -> tuple[str, ...]:
         """Sites with top-level priors: what a prior sensitivity analysis scales."""
-        return (*self.kind.names, *(["intercept"] if self.intercept else []), "sigma", *self.error_structure.names)
+        optional = ("intercept", "sigma_predictor")
+        here = [k for k, has in zip(optional, (self.intercept, bool(self.predictors)), strict=True) if has]
+        return (*self.kind.names, *here, "sigma", *self.error_structure.names)
 
     def effect(self, posterior: xr.Dataset, estimand: Estimand) -> xr.DataArray:
         """Draws of an estimand, on the outcome that happened.
@@ -240,9 +246,12 @@ class SyntheticControl:
         return (outcomes - self.design.center) / self.design.scale
 
     def log_likelihood(self, sites: Mapping[str, np.ndarray]) -> xr.DataArray:
-        """(sample, row) log density of each fitted outcome given those before it, standardised scale."""
-        value = synthetic_predictive.log_likelihood(self, sites)
-        return xr.DataArray(value, dims=("sample", "row"), name="y")
+        """(sample, row) log density of each fitted outcome given those before it, standardised scale, then of each predictor."""
+        value, traits = synthetic_predictive.log_likelihood(self, sites), self.design.traits
+        if traits is None:
+            return xr.DataArray(value, dims=("sample", "row"), name="y")
+        more = traits.log_likelihood(sites["weight"], sites["sigma_predictor"])
+        return xr.DataArray(np.concatenate([value, more], 1), dims=("sample", "piece"), name="y")
 
     @property
     def unit(self) -> str:
@@ -272,6 +281,8 @@ class SyntheticControl:
             },
             {k: coords[k] for k in ("time", "donor")},
         )
+        if d.traits:
+            facts = facts.assign(own_predictor=("predictor", d.traits.values[:, 0])).assign_coords(predictor=list(d.traits.names))
         for name, why in (("left_out", d.left_out), ("in_part", d.in_part)):
             if why:
                 labels = {f"unit_{name}": [str(u) for u in why]}

@@ -20,8 +20,8 @@ def refuse_options(panel: Any, options: Mapping[str, Any]) -> None:
         for key, valid in VALID.items()
         if options[key] not in valid
     ]
-    if options["predictors"]:
-        problems.append("predictors are not part of this version of the model: the baselines sc_classic and sc_ridge match them")
+    if options["predictors"] and options["weights"] != "simplex":
+        problems.append(f"predictors go with weights='simplex', not with weights='{options['weights']}': leave them out")
     kind = KINDS.get(options["weights"])
     if kind:
         problems += kind.problems({**options, "panel": panel})
@@ -36,7 +36,8 @@ def refuse_options(panel: Any, options: Mapping[str, Any]) -> None:
         )
     several = options.get("several", SEVERAL)
     gaps = kind is not None and kind.gaps
-    if found := donor_problems(panel, options["donors"], options["exclude"], gaps=gaps, several=several):
+    more: dict[str, Any] = {"gaps": gaps, "several": several, "predictors": options["predictors"]}
+    if found := donor_problems(panel, options["donors"], options["exclude"], **more):
         raise DataError([*problems, *found])
     if problems:
         raise ValueError("; ".join(problems))

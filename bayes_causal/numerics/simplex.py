@@ -19,8 +19,10 @@ from jax import Array
 from jax.scipy.special import gammaln, logsumexp, ndtri
 from scipy import special
 
+from bayes_causal.numerics import trait_rows
 from bayes_causal.numerics.exchanges import LOG_2, TINY, Walk, exchanged
 from bayes_causal.numerics.line_proposals import CELLS, MIDDLES, pick
+from bayes_causal.numerics.trait_rows import TraitSums
 from bayes_causal.numerics.weighted_rows import (
     RowSums,
     draw_errors,
@@ -46,18 +48,22 @@ class ExchangeSums(NamedTuple):
     log_range : (2,) ends of the uniform prior of log α
     constants : (CELLS,) log constants of the Dirichlet in the middles of even cells between them
     count : () donors there are, where the columns after them are blanks that bring problems into one shape; None: all
+    traits : TraitSums, if predictors are to be reproduced beside the outcomes
     """
 
     rows: RowSums
     log_range: Any
     constants: Any
     count: Any = None
+    traits: Any = None
 
 
-def exchange_sums(rows: RowSums, log_range: tuple[float, float], count: int | None = None) -> ExchangeSums:
+def exchange_sums(
+    rows: RowSums, log_range: tuple[float, float], count: int | None = None, traits: TraitSums | None = None
+) -> ExchangeSums:
     """Sums of rows with the prior of the concentration; donors after the first `count` are blanks, if given."""
     constants = dirichlet_constants(count or rows.donors, log_range)
-    return ExchangeSums(rows, np.array(log_range, float), constants, None if count is None else np.asarray(count))
+    return ExchangeSums(rows, np.array(log_range, float), constants, None if count is None else np.asarray(count), traits)
 
 
 def dirichlet_constants(donors: int, log_range: tuple[float, float]) -> np.ndarray:
@@ -119,21 +125,29 @@ class Exchange:
             "log_sigma": -1.0 + 0.5 * jax.random.normal(keys[2], (), float),
             "rho": rho,
         }
+        if sums.traits is not None:
+            own = jax.random.normal(jax.random.fold_in(key, 4), (), float)
+            state["log_sigma_predictor"] = jnp.log(sums.traits.scale) - 0.5 + 0.5 * own
         return state | dict.fromkeys(("acceptance_rate", "lp"), jnp.zeros(()))
 
     def sweep(self, sums: ExchangeSums, state: Mapping[str, Array], key: Array, adapting: Array) -> dict[str, Array]:
         """Passes of exchanges given the rest, then concentration, σ and ρ, each given the others."""
         # One call for all numbers of a sweep: calls, not numbers, cost time.
-        sizes = ROUNDS * (5 * self.moves + 3), 2, 4
+        sizes = ROUNDS * (5 * self.moves + 3), 2, 4, 0 if sums.traits is None else 2
         uniform = jax.random.uniform(key, (PASSES, sum(sizes)), float, TINY)
 
         def a_pass(state: dict[str, Array], uniform: Array) -> tuple[dict[str, Array], Array]:
             u = jnp.split(uniform, np.cumsum(sizes)[:-1])
             m = precision(sums.rows, state["rho"], jnp.exp(state["log_sigma"]))
+            if sums.traits is not None:
+                m = m + trait_rows.precision(sums.traits, state["log_sigma_predictor"])
             state = state | traded(m, sums.log_range, self.moves, state, u[0].reshape(ROUNDS, -1), sums.count)
             x = draw_concentration(sums.log_range, sums.constants, state["log_alpha"], state["log_w"], u[1], sums.count)
             forms = residual_forms(sums.rows, jnp.exp(state["log_w"]))
             errors = draw_errors(sums.rows, state, forms, u[2].reshape(2, 2), self.ar)
+            if sums.traits is not None:
+                now = state["log_sigma_predictor"]
+                errors["log_sigma_predictor"] = trait_rows.draw_log_sd(sums.traits, jnp.exp(state["log_w"]), now, u[3])
             return state | {"log_alpha": x} | errors, state["acceptance_rate"]
 
         found, accepted = jax.lax.scan(a_pass, dict(state), uniform)
@@ -144,6 +158,7 @@ class Exchange:
         w, sigma = jnp.exp(state["log_w"]), jnp.exp(state["log_sigma"])
         sites = {"weight": w, "log_concentration": state["log_alpha"], "sigma": sigma}
         sites |= {"intercept": draw_intercept(sums.rows, w, state["rho"], sigma, key)} if self.intercept else {}
+        sites |= {} if sums.traits is None else {"sigma_predictor": jnp.exp(state["log_sigma_predictor"])}
         return sites | ({"rho": state["rho"]} if self.ar else {})
 
     def stats(self, state: Mapping[str, Array]) -> dict[str, Array]:
@@ -155,6 +170,8 @@ class Exchange:
         forms, sigma = residual_forms(sums.rows, jnp.exp(state["log_w"])), jnp.exp(state["log_sigma"])
         value = log_likelihood(sums.rows, forms, sigma, state["rho"])
         value += log_dirichlet(state["log_w"], state["log_alpha"], sums.count)
+        if sums.traits is not None:
+            value += trait_rows.log_density(sums.traits, jnp.exp(state["log_w"]), state["log_sigma_predictor"])
         return value + log_prior(sums.rows, state, self.ar) - jnp.log(sums.log_range[1] - sums.log_range[0])
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 
 from bayes_causal.models.donor_design import DonorDesign
+from bayes_causal.models.donor_traits import traits_numpyro, traits_pymc
 from bayes_causal.models.donor_weights.weights import Settings, Sites, no_factors, row_sums, weighted
 
 if TYPE_CHECKING:
@@ -50,24 +51,29 @@ class Simplex:
         return log_range(self.settings.priors)
 
     def dims(self) -> dict[str, tuple[str, ...]]:
-        """A weight a donor."""
-        return {"weight": ("donor",)}
+        """A weight a donor; predictors of the weighted donors, where there are any."""
+        return {"weight": ("donor",), "predictor": ("predictor",), "predictor_y": ("predictor",)}
 
     def numpyro(self, d: DonorDesign) -> Any:
         """The donors, weighted."""
-        mean = average_numpyro(np.nan_to_num(d.x[: d.span]), self.log_range)
-        return lambda sigma: mean
+        mean = average_numpyro(_matched(d), self.log_range)
+        if d.traits:
+            traits_numpyro(mean[d.span :], d.traits, self.settings.priors.predictor)
+        return lambda sigma: mean[: d.span]
 
     def pymc(self, d: DonorDesign) -> Any:
         """The donors, weighted."""
-        mean = average_pymc(np.nan_to_num(d.x[: d.span]), self.log_range, "donor")
-        return lambda sigma: mean
+        mean = average_pymc(_matched(d), self.log_range, "donor")
+        if d.traits:
+            traits_pymc(mean[d.span :], d.traits, self.settings.priors.predictor)
+        return lambda sigma: mean[: d.span]
 
     def sums(self, d: DonorDesign, outcome: np.ndarray | None = None, gaps: Sequence[int] | None = None) -> ExchangeSums:
         """Products of donors and outcome."""
         from bayes_causal.numerics.simplex import exchange_sums
 
-        return exchange_sums(row_sums(self.settings, d, d.x, outcome, gaps), self.log_range)
+        traits = d.traits.sums(self.settings.priors.predictor) if d.traits else None
+        return exchange_sums(row_sums(self.settings, d, d.x, outcome, gaps), self.log_range, traits=traits)
 
     def form(self, sums: ExchangeSums) -> Exchange:
         """Exchanges between pairs of donors, then the concentration, σ and ρ; the intercept integrated out."""
@@ -80,11 +86,19 @@ class Simplex:
     def named(self, d: DonorDesign, sites: Sites) -> dict[str, np.ndarray]:
         """Weights and α; the weights add to one, so that the intercept is the scaled one."""
         named = {"weight": sites["weight"], "concentration": np.exp(sites["log_concentration"])}
+        if d.traits:
+            named |= {"sigma_predictor": sites["sigma_predictor"], "predictor": sites["weight"] @ d.traits.values[:, 1:].T}
         return named | ({"intercept": d.scale * sites["intercept"]} if self.settings.intercept else {})
 
     def followed(self, d: DonorDesign, posterior: xr.Dataset) -> np.ndarray:
         """The intercept and the donors, weighted."""
         return weighted(d, posterior)
+
+
+def _matched(d: DonorDesign) -> np.ndarray:
+    """(span + K, J) the donors' outcomes, and their predictors where there are any."""
+    x = np.nan_to_num(d.x[: d.span])
+    return np.vstack([x, d.traits.standardised[:, 1:]]) if d.traits else x
 
 
 def log_range(priors: Any) -> tuple[float, float]:

@@ -26,6 +26,7 @@ class Priors:
     ----------
     intercept : sd of the normal on the intercept
     sigma : scale of the half-normal on the innovation sd of the errors
+    predictor : scale of the half-normal on the sd of what weights leave over of standardised predictors
     concentration_low, concentration_high : ends of the uniform prior on the logarithm of the concentration of simplex weights
     spread : scale of the half-normal on the sd of the logarithms of softmax weights
     donors : how many donors a horseshoe expects to have a weight of their own
@@ -48,6 +49,7 @@ class Priors:
     tau: float = 1.0
     omega: float = 0.5
     correlation: float = 1.0
+    predictor: float = 0.5
 
     def as_float64(self) -> Priors:
         """The same as NumPy numbers, which PyTensor takes in double precision."""
