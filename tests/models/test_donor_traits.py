@@ -16,6 +16,7 @@ from numpyro.infer.util import log_density
 
 from bayes_causal.data.panel import Panel
 from bayes_causal.errors import DataError
+from bayes_causal.inference.tree import dataset
 from bayes_causal.models.synthetic_control import Priors, SyntheticControl
 
 # Scales all different, so that no two priors can be swapped unseen.
@@ -73,7 +74,8 @@ def test_predictors_are_means_of_what_was_measured_before(panel: Panel, rng: np.
     np.testing.assert_allclose(traits.standardised.mean(1), 0, atol=1e-12)
     np.testing.assert_allclose(traits.standardised.std(1), 1)
     sites = inside(4, rng)
-    np.testing.assert_allclose(model.natural(sites)["predictor"], sites["weight"] @ traits.values[:, 1:].T)
+    told = dataset(model, {k: v[None] for k, v in model.natural(sites).items()}, ("chain", "draw"))
+    np.testing.assert_allclose(told["predictor_mean"].sel(predictor="age")[0], sites["weight"] @ traits.values[1, 1:])
     np.testing.assert_allclose(model.constant_data()["own_predictor"], traits.values[:, 0])
     assert "sigma_predictor" in model.top_level() and model.variant().predictors == NAMES
 
@@ -118,7 +120,7 @@ def test_several_treated_units_take_no_predictors(several: Callable[..., Any], r
 def test_a_model_without_predictors_has_none_of_their_sites(panel: Panel, rng: np.random.Generator) -> None:
     model = SyntheticControl(panel)
     sites = {k: v for k, v in inside(3, rng).items() if k != "sigma_predictor"}
-    assert model.sums(model.design).traits is None and "predictor" not in model.natural(sites)
+    assert model.sums(model.design).traits is None and "predictor_mean" not in model.natural(sites)
     assert model.log_likelihood(sites).dims == ("sample", "row") and isinstance(model.constant_data(), xr.Dataset)
     assert not any("predictor" in str(k) for k in (*model.coords(), *model.top_level(), *model.constant_data()))
 

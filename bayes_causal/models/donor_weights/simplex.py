@@ -52,7 +52,7 @@ class Simplex:
 
     def dims(self) -> dict[str, tuple[str, ...]]:
         """A weight a donor; predictors of the weighted donors, where there are any."""
-        return {"weight": ("donor",), "predictor": ("predictor",), "predictor_y": ("predictor",)}
+        return {"weight": ("donor",), "predictor_mean": ("predictor",), "predictor_y": ("predictor",)}
 
     def numpyro(self, d: DonorDesign) -> Any:
         """The donors, weighted."""
@@ -87,7 +87,7 @@ class Simplex:
         """Weights and α; the weights add to one, so that the intercept is the scaled one."""
         named = {"weight": sites["weight"], "concentration": np.exp(sites["log_concentration"])}
         if d.traits:
-            named |= {"sigma_predictor": sites["sigma_predictor"], "predictor": sites["weight"] @ d.traits.values[:, 1:].T}
+            named |= {"sigma_predictor": sites["sigma_predictor"], "predictor_mean": sites["weight"] @ d.traits.values[:, 1:].T}
         return named | ({"intercept": d.scale * sites["intercept"]} if self.settings.intercept else {})
 
     def followed(self, d: DonorDesign, posterior: xr.Dataset) -> np.ndarray:
