@@ -64,7 +64,7 @@ def test_a_study_finds_the_effect_runs_its_checks_and_draws_its_report(tmp_path:
     assert checks["placebo_time"]["numbers"]["placebos"] >= 3
     assert all(len(c["text"]) > 20 and "nan" not in c["text"] for c in checks.values())
     page = (folder / "report.html").read_text()
-    assert "Donors and placebos" in page and "Bayesian synthetic DiD" in page
+    assert "Donors and placebos" in page and "Bayesian synthetic DiD" in page and "in the weighted periods before" in page
     assert {"counterfactual", "weights", "period_weights"} <= {p.stem for p in (folder / "figures").iterdir()}
 
 

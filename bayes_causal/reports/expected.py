@@ -150,6 +150,11 @@ def words(content: RunContent) -> list[str]:
         f"{number(high, places)}. The difference is {number(row['value'], places, signed=True)} ({number(row['lower'], places)} "
         f"to {number(row['upper'], places)})."
     ]
+    if "time_weight" in content.dataset("posterior"):
+        said.append(
+            f"What is expected are the weighted donors, moved by their distance in the weighted periods before. Elsewhere before "
+            f"{first} they may lie off: it is the distance in those periods that is taken to last."
+        )
     outside = (found.outcome < found.expected[1]) | (found.outcome > found.expected[2])
     before = found.pre & np.isfinite(found.outcome)
     said.append(

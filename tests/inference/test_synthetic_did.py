@@ -17,7 +17,8 @@ from bayes_causal.inference.blocked_gibbs import BlockedGibbs
 from bayes_causal.inference.gibbs_problems import sample_problems, stacked
 from bayes_causal.models import period_weights
 from bayes_causal.models.donor_design import DonorDesign
-from bayes_causal.models.synthetic_did import UNITS, Priors, in_weighted_periods
+from bayes_causal.models.synthetic_did import UNITS, Priors
+from bayes_causal.models.synthetic_did_predictive import in_weighted_periods
 
 PRIORS = Priors(intercept=1.5, sigma=0.7, concentration_low=0.1, concentration_high=2.0)
 TRIALS = 300

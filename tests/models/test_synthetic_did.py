@@ -19,7 +19,8 @@ from bayes_causal.errors import DataError, EstimandError
 from bayes_causal.estimates import Estimand
 from bayes_causal.inference.tree import dataset
 from bayes_causal.models import period_weights, synthetic_predictive
-from bayes_causal.models.synthetic_did import Priors, SyntheticDiD, in_weighted_periods
+from bayes_causal.models.synthetic_did import Priors, SyntheticDiD
+from bayes_causal.models.synthetic_did_predictive import in_weighted_periods
 
 # Scales all different, so that no two priors can be swapped unseen.
 PRIORS = Priors(intercept=4.0, sigma=0.8, concentration_low=0.1, concentration_high=2.0, correlation=1.7)
