@@ -44,6 +44,7 @@ from bayes_causal.models.period_weights import PeriodDesign, period_design
 from bayes_causal.models.synthetic_control import SyntheticControl, listed
 from bayes_causal.models.synthetic_did_predictive import counterfactual, expected
 from bayes_causal.models.synthetic_options import refuse_options
+from bayes_causal.models.treated_average import can_be_averaged, treated_average
 
 NOISE_SEED = 20_210_101
 FEWEST_DONORS = 3
@@ -82,7 +83,8 @@ class SyntheticDiD:
     ----------
     panel : Panel
         One unit is treated; units never treated, with an outcome wherever the treated unit has one, are its donors: three at
-        least. Of several treated units see `SyntheticControl`.
+        least. Several units treated on the same dates are averaged, and all answers are about their average, sums over dates too;
+        with different dates see `SyntheticControl`. Attribute `panel` holds the average.
     errors : {"ar1", "iid"}
         Of the gap between the treated unit and its weighted donors.
     donors, exclude : sequences of units
@@ -116,7 +118,9 @@ class SyntheticDiD:
         priors: Priors | None = None,
     ):
         settled = {"errors": errors, "donors": listed(donors), "exclude": listed(exclude), "priors": priors or Priors()}
-        refuse_options(panel, settled | UNIT_OPTIONS | {"predictors": (), "factors": None, "several": "synthetic_control"})
+        if isinstance(panel, Panel) and can_be_averaged(panel):
+            panel = treated_average(panel)
+        refuse_options(panel, settled | UNIT_OPTIONS | {"predictors": (), "factors": None, "several": SEVERAL})
         for key, value in ({"panel": panel} | settled).items():
             object.__setattr__(self, key, value)
         if problems := period_weights.period_problems(self.design, FEWEST_DONORS):
@@ -260,6 +264,7 @@ class SyntheticDiD:
         return self.units.constant_data()
 
 
+SEVERAL = "treatment and outcomes on the same dates, or synthetic_control"
 UNIT_OPTIONS: dict[str, Any] = {"weights": "simplex", "intercept": True}
 """What the first line is as a synthetic control."""
 

@@ -188,6 +188,23 @@ def test_answers_and_what_is_no_answer(gaps: Panel, rng: np.random.Generator) ->
         model.effect(posterior, Estimand("att", "mean"))
 
 
+def test_units_treated_on_the_same_dates_are_their_average(several: Callable[..., Any], rng: np.random.Generator) -> None:
+    """The model is that of a panel in which the average stands for them; what they are like is averaged too."""
+    whole = several((12, 12, 12), donors=5, periods=16)[0]
+    values = rng.standard_normal((8, 16, 1))
+    whole = Panel(whole.dataset.assign(covariates=(("unit", "time", "covariate"), values)).assign_coords(covariate=["x"]))
+    model = SyntheticDiD(whole)
+    d, y = model.design, whole.dataset["outcome"].values
+    np.testing.assert_allclose(d.center + d.scale * d.y, y[5:].mean(0))
+    np.testing.assert_allclose(d.center + d.scale * d.x.T, y[:5])
+    assert list(d.seen_rows[d.treated]) == [12, 13, 14, 15]
+    assert str(model.constant_data()["treated_unit"].values) == "mean of 3 treated"
+    own = model.panel.dataset.sel(unit="mean of 3 treated")
+    np.testing.assert_allclose(own["covariates"][:, 0], values[5:, :, 0].mean(0))
+    assert model.panel.outcome_name == whole.outcome_name and model.variant().design.donors.size == 5
+    assert list(model.panel.dataset["unit"].values) == sorted(model.panel.dataset["unit"].values)
+
+
 def test_what_cannot_be_used_is_refused(several: Callable[..., Any]) -> None:
     whole = several((12,), donors=5, periods=16)[0]
     with pytest.raises(DataError, match="2 donors are left, and weights of periods need 3"):
@@ -196,7 +213,11 @@ def test_what_cannot_be_used_is_refused(several: Callable[..., Any]) -> None:
     level[:-1, 12:] = 3.0
     with pytest.raises(DataError, match="all donors have the same mean outcome"):
         SyntheticDiD(whole.replace_outcome(level))
-    with pytest.raises(DataError, match=r"2 units are treated .*several at once take synthetic_control"):
-        SyntheticDiD(several((12, 12), donors=5, periods=16)[0])
+    with pytest.raises(
+        DataError, match=r"2 units are treated .*take treatment and outcomes on the same dates, or synthetic_control"
+    ):
+        SyntheticDiD(several((12, 13), donors=5, periods=16)[0])
+    with pytest.raises(DataError, match="2 units are treated"):
+        SyntheticDiD(several((12, 12), donors=5, periods=16, without=[("t01", 3)])[0])
     with pytest.raises(ValueError, match=r"errors 'ar2' does not exist.*two positive numbers"):
         SyntheticDiD(whole, errors="ar2", priors=replace(PRIORS, concentration_low=3.0))  # type: ignore[arg-type]
