@@ -17,10 +17,10 @@ from scipy import stats
 from bayes_causal.data.panel import Panel
 from bayes_causal.errors import DataError, EstimandError
 from bayes_causal.estimates import Estimand
-from bayes_causal.inference import generate
 from bayes_causal.inference.tree import dataset
 from bayes_causal.models.several_treated import SeveralTreated
 from bayes_causal.models.synthetic_control import Priors, SyntheticControl
+from bayes_causal.numerics.jitted import jitted_once
 
 # Scales all different, so that no two priors can be swapped unseen.
 PRIORS = Priors(intercept=2.0, sigma=0.8, concentration_low=0.1, concentration_high=2.0, tau=0.7, omega=0.4)
@@ -140,7 +140,7 @@ def test_the_blocks_have_the_density_of_the_dense_normal(errors: Any, intercept:
         site: dict[str, Any] = {name: v[k] for name, v in sites.items()}
         with jax.enable_x64(True):
             sums, at = jax.tree.map(jnp.asarray, (form.sums, state(model, site)))
-            ours = float(jax.jit(form.bare().density, compiler_options=generate.ONCE)(sums, at))
+            ours = float(jitted_once(form.bare().density)(sums, at))
             seen = trace(substitute(seeded(model.numpyro_model, 0), data=site)).get_trace()
             kept = set(sites) - {"tau", "tau_offset", "shock"}
             priors = sum(float(jnp.sum(seen[n]["fn"].log_prob(seen[n]["value"]))) for n in kept)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bayes_causal.inference.generate import ONCE
+from bayes_causal.numerics.jitted import jitted_once
 
 Fault = tuple[ModuleType, str, Callable[..., Any]]
 
@@ -48,7 +48,7 @@ def _swept(form: Any, data: Any, states: Mapping[str, Any], seed: int) -> dict[s
 
     with jax.enable_x64(True):
         keys = jax.random.split(jax.random.PRNGKey(seed), len(jax.tree.leaves(states)[0]))
-        found = jax.jit(jax.vmap(after), compiler_options=ONCE)(data, jax.tree.map(jnp.asarray, dict(states)), keys)
+        found = jitted_once(jax.vmap(after))(data, jax.tree.map(jnp.asarray, dict(states)), keys)
         return {k: np.asarray(v) for k, v in found.items()}
 
 

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bayes_causal.inference.generate import ONCE
 from bayes_causal.numerics import interactive
 from bayes_causal.numerics.interactive import Factors, FactorSums
+from bayes_causal.numerics.jitted import jitted_once
 
 T, J, R = 7, 3, 1
 FITTED = np.array([1, 1, 0, 1, 1, 0, 0.0])
@@ -98,7 +98,7 @@ def rank_tests(rng: np.random.Generator, seed: int) -> dict[str, float]:
 
     with jax.enable_x64(True):
         keys = jax.random.split(jax.random.PRNGKey(seed), n)
-        new = jax.jit(jax.vmap(after), compiler_options=ONCE)(y, x, {k: jnp.asarray(s[k]) for k in STATE}, keys)
+        new = jitted_once(jax.vmap(after))(y, x, {k: jnp.asarray(s[k]) for k in STATE}, keys)
         new = {k: np.asarray(v) for k, v in new.items()}
     fresh = prior(n, rng)
     pairs = {k: (new[k], fresh[k]) for k in ("sigma", "rho", "trend", "intercept")}
