@@ -166,7 +166,7 @@ def _edges(n: int, blocks: int) -> np.ndarray:
 
 
 def _number(rows: Any) -> int:
-    return int(rows) if np.isscalar(rows) else len(rows)
+    return int(rows) if isinstance(rows, (int, np.integer)) else len(rows)
 
 
 def _at_least(smallest: int, **numbers: int) -> None:
