@@ -14,6 +14,7 @@ from .learners import dr_learner as dr_learner
 from .learners import linear_dml as linear_dml
 from .learners import x_learner as x_learner
 from .pre_period import ols_pre_period as ols_pre_period
+from .projections import local_projection as local_projection
 from .synthetic_controls import sc_classic as sc_classic
 from .synthetic_controls import sc_demeaned as sc_demeaned
 from .synthetic_controls import sc_ridge as sc_ridge

@@ -225,6 +225,17 @@ BASELINES: dict[str, BaselineEntry] = {
             ("statsmodels",),
         ),
         BaselineEntry(
+            "local_projection",
+            "projections",
+            "multi_series",
+            "local projections: the outcome some dates later on the shock and what was known, horizon by horizon (statsmodels)",
+            f"{KNOWN}; linear in all of it",
+            "the effect of a unit of the shock is zero (t, Newey-West)",
+            ("regime_effect",),
+            ("series", "shock", "horizon", "regime"),
+            ("statsmodels",),
+        ),
+        BaselineEntry(
             "linear_dml",
             "learners",
             "multi_series",

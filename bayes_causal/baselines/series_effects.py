@@ -25,6 +25,8 @@ class Effect:
         Units of the outcome per unit of the shock.
     df : float
         Degrees of freedom of the t reference distribution; infinite is the normal.
+    labels : sequence
+        K labels, where the method itself breaks an effect down (by horizon, by regime).
     extra : mapping
         What the method says beside the numbers.
     """
@@ -32,6 +34,7 @@ class Effect:
     value: Any
     std_error: Any
     df: float = np.inf
+    labels: Sequence[Any] = ()
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -64,8 +67,12 @@ class Asked:
     cumulative: bool = False
 
 
-def over_pairs(data: MultiSeries, method: str, effect: Callable[[Pair], Effect], asked: Asked) -> Estimate:
+def over_pairs(
+    data: MultiSeries, method: str, effect: Callable[[Pair], Effect], asked: Asked, own: Sequence[str] = ()
+) -> Estimate:
     """The answer overall, for all series, or for all shocks; of several pairs ``extra["each"]`` holds the facts.
+
+    `own` are further dimensions that the method breaks an effect down by, with labels of its own.
 
     Raises
     ------
@@ -73,25 +80,26 @@ def over_pairs(data: MultiSeries, method: str, effect: Callable[[Pair], Effect],
         Names that do not exist, or no shock.
     """
     by = asked.by
-    if by not in (None, "series", "shock"):
-        raise EstimandError(f"{method} answers overall, by series and by shock, not by '{by}'")
+    if by not in (None, "series", "shock", *own):
+        raise EstimandError(f"{method} answers overall and by {', '.join(('series', 'shock', *own))}, not by '{by}'")
     one_series = picked(data.series_names, asked.series, "series", method)
     one_shock = picked(data.shock_names, asked.shock, "shock", method)
-    names = {None: (one_series,), "series": data.series_names, "shock": data.shock_names}[by]
+    names = {"series": data.series_names, "shock": data.shock_names}.get(str(by), (one_series,))
     found = [effect(pair_of(data, one_series if by == "shock" else n, n if by == "shock" else one_shock)) for n in names]
-    labels: dict[str, Any] = {"series": one_series, "shock": one_shock} | ({"horizon": asked.horizon} if asked.horizon else {})
+    several = by in ("series", "shock")
     each = [{str(by): name} | dict(e.extra) for name, e in zip(names, found, strict=True)]
     answer = from_normal(
-        [e.value for e in found] if by else found[0].value,
-        [e.std_error for e in found] if by else found[0].std_error,
+        [e.value for e in found] if several else found[0].value,
+        [e.std_error for e in found] if several else found[0].std_error,
         Estimand("regime_effect", "mean", by),
         method,
-        coords={by: list(names)} if by else {},
+        coords={by: list(names) if several else list(found[0].labels)} if by else {},
         level=asked.level,
         df=min(e.df for e in found),
         unit=unit_of("" if by == "series" else one_series, asked.horizon if asked.cumulative else 0),
-        extra={"each": each} if by else found[0].extra,
+        extra={"each": each} if several else found[0].extra,
     )
+    labels: dict[str, Any] = {"series": one_series, "shock": one_shock} | ({"horizon": asked.horizon} if asked.horizon else {})
     return answer.labelled(**{k: v for k, v in labels.items() if k != by})
 
 
