@@ -84,7 +84,7 @@ WITH_DONORS: dict[str, Any] = {
     "default": False,
 }
 KNOWN = "given lags, controls and other shocks, the shock is as good as random: a change in a policy rate is not, by itself"
-LEARNT: dict[str, Any] = {"estimands": ("regime_effect",), "by": ("series", "shock"), "packages": ("econml",)}
+LEARNT: dict[str, Any] = {"estimands": ("regime_effect",), "packages": ("econml",)}
 UNMOVED = "the intervention left the controls alone, and they keep their relation to the outcome"
 BASELINES: dict[str, BaselineEntry] = {
     entry.name: entry
@@ -232,7 +232,7 @@ BASELINES: dict[str, BaselineEntry] = {
             f"{KNOWN}; linear in all of it",
             "the effect of a unit of the shock is zero (t, Newey-West)",
             ("regime_effect",),
-            ("series", "shock", "horizon", "regime"),
+            ("horizon", "regime"),
             ("statsmodels",),
         ),
         BaselineEntry(

@@ -14,23 +14,21 @@ from typing import TYPE_CHECKING, Literal
 from bayes_causal.baselines.crossed_x import x_effect
 from bayes_causal.baselines.lagged_rows import LaggedRows, lagged_rows
 from bayes_causal.baselines.orthogonal import Settings, doubly_robust_effect, forest_effect, linear_effect
-from bayes_causal.baselines.series_effects import Asked, Effect, Pair, over_pairs
+from bayes_causal.baselines.series_effects import Asked, Effect, Names, Pair, over_pairs
 from bayes_causal.baselines.time_folds import ForwardFolds, Split
 
 if TYPE_CHECKING:
     from bayes_causal.data.multi_series import MultiSeries
     from bayes_causal.estimates import Estimate
 
-By = Literal["series", "shock"] | None
-
 
 def linear_dml(
     data: MultiSeries,
     *,
-    by: By = None,
+    by: None = None,
     level: float = 0.9,
-    series: str | None = None,
-    shock: str | None = None,
+    series: Names = None,
+    shock: Names = None,
     lags: int = 3,
     horizon: int = 0,
     cumulative: bool = False,
@@ -43,10 +41,8 @@ def linear_dml(
 
     Parameters
     ----------
-    by : {"series", "shock"}, optional
-        All series for one shock, or all shocks for one series.
-    series, shock : str, optional
-        Which one the answer is about; the first if left out.
+    series, shock : str or sequence of str, optional
+        Which ones the answer is about; all if left out.
     lags : int
         Of outcome, shocks and controls.
     horizon : int
@@ -65,8 +61,9 @@ def linear_dml(
     Returns
     -------
     Estimate
-        Units of the outcome per unit of the shock, Newey-West errors. ``extra``: nobs, hac_lags, folds, purge, r_squared_outcome
-        and r_squared_shock (out of fold), econml (its own value and error, which takes rows for independent).
+        Dims (series, shock): units of the outcome per unit of the shock, Newey-West errors. ``extra["each"]``, by pair: nobs,
+        hac_lags, folds, purge, r_squared_outcome and r_squared_shock (out of fold), econml (its own value and error, which takes
+        rows for independent), or the reason why there is no value.
 
     Raises
     ------
@@ -85,10 +82,10 @@ def linear_dml(
 def causal_forest_dml(
     data: MultiSeries,
     *,
-    by: By = None,
+    by: None = None,
     level: float = 0.9,
-    series: str | None = None,
-    shock: str | None = None,
+    series: Names = None,
+    shock: Names = None,
     lags: int = 3,
     horizon: int = 0,
     cumulative: bool = False,
@@ -100,7 +97,7 @@ def causal_forest_dml(
 ) -> Estimate:
     """A causal forest on the same residuals: effects that vary with lags and controls, averaged over the dates tested (econml).
 
-    Parameters, returns and errors are those of `linear_dml`; ``extra`` also has effect_sd, the spread of the effects, and
+    Parameters, returns and errors are those of `linear_dml`; ``extra["each"]`` also has effect_sd, the spread of the effects, and
     varies_with, the columns they vary with. The forest's own trees are grown on all tested rows.
     """
 
@@ -113,10 +110,10 @@ def causal_forest_dml(
 def dr_learner(
     data: MultiSeries,
     *,
-    by: By = None,
+    by: None = None,
     level: float = 0.9,
-    series: str | None = None,
-    shock: str | None = None,
+    series: Names = None,
+    shock: Names = None,
     threshold: float = 0.0,
     lags: int = 3,
     horizon: int = 0,
@@ -130,7 +127,7 @@ def dr_learner(
 
     What crossing the threshold does to the outcome over what it does to the shock itself, both by the same learner; where the
     effect is linear in the shock it is the effect of a unit. ``threshold`` is in units of the shock. Other parameters, returns
-    and errors are those of `linear_dml`; ``extra`` also has contrast (the effect of crossing), dose and the number above.
+    and errors are those of `linear_dml`; ``extra["each"]`` also has contrast (the effect of crossing), dose and the number above.
     """
 
     def learn(rows: LaggedRows, splits: Sequence[Split]) -> Effect:
@@ -142,10 +139,10 @@ def dr_learner(
 def x_learner(
     data: MultiSeries,
     *,
-    by: By = None,
+    by: None = None,
     level: float = 0.9,
-    series: str | None = None,
-    shock: str | None = None,
+    series: Names = None,
+    shock: Names = None,
     threshold: float = 0.0,
     lags: int = 3,
     horizon: int = 0,
@@ -171,10 +168,10 @@ def _forward(
     data: MultiSeries,
     method: str,
     learn: Callable[[LaggedRows, Sequence[Split]], Effect],
-    by: By,
+    by: None,
     level: float,
-    series: str | None,
-    shock: str | None,
+    series: Names,
+    shock: Names,
     lags: int,
     horizon: int,
     cumulative: bool,

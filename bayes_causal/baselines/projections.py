@@ -13,7 +13,7 @@ import numpy as np
 
 from bayes_causal.baselines.lagged_rows import LaggedRows, lagged_rows
 from bayes_causal.baselines.newey_west import automatic_lags
-from bayes_causal.baselines.series_effects import Asked, Effect, Pair, over_pairs, picked
+from bayes_causal.baselines.series_effects import Asked, Effect, Names, Pair, over_pairs, picked
 from bayes_causal.baselines.state_space import require_statsmodels
 from bayes_causal.errors import EstimandError
 
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 def local_projection(
     data: MultiSeries,
     *,
-    by: Literal["series", "shock", "horizon", "regime"] | None = None,
+    by: Literal["horizon", "regime"] | None = None,
     level: float = 0.9,
-    series: str | None = None,
-    shock: str | None = None,
+    series: Names = None,
+    shock: Names = None,
     lags: int = 3,
     horizon: int = 0,
     horizons: int = 12,
@@ -40,10 +40,10 @@ def local_projection(
 
     Parameters
     ----------
-    by : {"series", "shock", "horizon", "regime"}, optional
+    by : {"horizon", "regime"}, optional
         "horizon": 0 to `horizons`; "regime": the two values of the control named by `regime`.
-    series, shock : str, optional
-        Which one the answer is about; the first if left out.
+    series, shock : str or sequence of str, optional
+        Which ones the answer is about; all if left out.
     lags : int
         Of outcome, shocks and controls.
     horizon : int
@@ -59,8 +59,9 @@ def local_projection(
     Returns
     -------
     Estimate
-        Units of the outcome per unit of the shock. ``extra``: df, nobs, hac_lags (of the farthest horizon), lags, r_squared,
-        redundant_columns (left out, as others say the same), and with regimes their dates.
+        Dims (series, shock[, by]): units of the outcome per unit of the shock. ``extra["each"]``, by pair: df, nobs, hac_lags (of
+        the farthest horizon), lags, r_squared, redundant_columns (left out, as others say the same), with regimes their dates, or
+        the reason why there is no value.
 
     Raises
     ------
@@ -156,7 +157,7 @@ def _independent(design: np.ndarray, shocks: int) -> np.ndarray:
 
 def _indicator(data: MultiSeries, regime: str) -> np.ndarray:
     """(T,) the control of 0 and 1."""
-    name = picked(data.control_names, regime, "control", "local_projection")
+    (name,) = picked(data.control_names, regime, "control", "local_projection")
     values = data.controls[:, data.control_names.index(name)]
     found: Sequence[Any] = np.unique(values).tolist()
     if found != [0.0, 1.0]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +14,9 @@ from bayes_causal.estimates import Estimand, Estimate, from_normal
 
 if TYPE_CHECKING:
     from bayes_causal.data.multi_series import MultiSeries
+
+
+Names = str | Sequence[str] | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,12 +61,12 @@ class Pair:
 
 @dataclass(frozen=True)
 class Asked:
-    """The question: overall, by series or by shock; names (the first where None); horizon, and whether summed until then."""
+    """The question: broken down by what; which series and shocks (all where None); horizon, and whether summed until then."""
 
     by: str | None = None
     level: float = 0.9
-    series: str | None = None
-    shock: str | None = None
+    series: Names = None
+    shock: Names = None
     horizon: int = 0
     cumulative: bool = False
 
@@ -70,37 +74,64 @@ class Asked:
 def over_pairs(
     data: MultiSeries, method: str, effect: Callable[[Pair], Effect], asked: Asked, own: Sequence[str] = ()
 ) -> Estimate:
-    """The answer overall, for all series, or for all shocks; of several pairs ``extra["each"]`` holds the facts.
+    """The answer for every series and every shock, dims (series, shock[, by]); ``extra["each"]`` holds the facts of each pair.
 
-    `own` are further dimensions that the method breaks an effect down by, with labels of its own.
+    A pair that has no answer is missing, and ``extra["without_value"]`` says why; where none has one, that is raised. `own` are
+    the dimensions that the method breaks an effect down by, with labels of its own.
 
     Raises
     ------
     EstimandError
-        Names that do not exist, or no shock.
+        A breakdown or names that do not exist, no shock, no answer for any pair.
     """
     by = asked.by
-    if by not in (None, "series", "shock", *own):
-        raise EstimandError(f"{method} answers overall and by {', '.join(('series', 'shock', *own))}, not by '{by}'")
-    one_series = picked(data.series_names, asked.series, "series", method)
-    one_shock = picked(data.shock_names, asked.shock, "shock", method)
-    names = {"series": data.series_names, "shock": data.shock_names}.get(str(by), (one_series,))
-    found = [effect(pair_of(data, one_series if by == "shock" else n, n if by == "shock" else one_shock)) for n in names]
-    several = by in ("series", "shock")
-    each = [{str(by): name} | dict(e.extra) for name, e in zip(names, found, strict=True)]
+    if by is not None and by not in own:
+        listed = f" and by {', '.join(own)}" if own else ""
+        raise EstimandError(f"{method} answers for every series and shock{listed}, not by '{by}'")
+    names = {
+        "series": picked(data.series_names, asked.series, "series", method),
+        "shock": picked(data.shock_names, asked.shock, "shock", method),
+    }
+    found, each = _each(data, effect, list(product(names["series"], names["shock"])))
+    answered = [e for e in found if e is not None]
+    coords: dict[str, Any] = {k: list(v) for k, v in names.items()} | ({by: list(answered[0].labels)} if by else {})
+    shape = tuple(len(v) for v in coords.values())
+    blank = np.full(shape[2:], np.nan)
+    missing = [f"{e['series']} on {e['shock']}: {e['reason']}" for e in each if "reason" in e]
     answer = from_normal(
-        [e.value for e in found] if several else found[0].value,
-        [e.std_error for e in found] if several else found[0].std_error,
+        np.reshape([blank if e is None else e.value for e in found], shape),
+        np.reshape([blank if e is None else e.std_error for e in found], shape),
         Estimand("regime_effect", "mean", by),
         method,
-        coords={by: list(names) if several else list(found[0].labels)} if by else {},
+        coords=coords,
         level=asked.level,
-        df=min(e.df for e in found),
-        unit=unit_of("" if by == "series" else one_series, asked.horizon if asked.cumulative else 0),
-        extra={"each": each} if several else found[0].extra,
+        df=min(e.df for e in answered),
+        unit=f"summed over {asked.horizon + 1} dates" if asked.cumulative and asked.horizon else "",
+        extra={"each": each} | ({"without_value": "; ".join(missing)} if missing else {}),
     )
-    labels: dict[str, Any] = {"series": one_series, "shock": one_shock} | ({"horizon": asked.horizon} if asked.horizon else {})
-    return answer.labelled(**{k: v for k, v in labels.items() if k != by})
+    if not asked.horizon or by == "horizon":
+        return answer
+    return replace(answer, table=answer.table.assign_coords(horizon=asked.horizon))
+
+
+def _each(
+    data: MultiSeries, effect: Callable[[Pair], Effect], pairs: Sequence[tuple[str, str]]
+) -> tuple[list[Effect | None], list[dict[str, Any]]]:
+    """Effects and facts by pair; EstimandError where no pair has an effect."""
+    found: list[Effect | None] = []
+    each: list[dict[str, Any]] = []
+    for series, shock in pairs:
+        place = {"series": series, "shock": shock}
+        try:
+            one = effect(pair_of(data, series, shock))
+            found.append(one)
+            each.append(place | dict(one.extra))
+        except EstimandError as error:
+            found.append(None)
+            each.append(place | {"reason": str(error)})
+    if all(e is None for e in found):
+        raise EstimandError("; ".join(dict.fromkeys(e["reason"] for e in each)))
+    return found, each
 
 
 def pair_of(data: MultiSeries, series: str, shock: str) -> Pair:
@@ -109,16 +140,12 @@ def pair_of(data: MultiSeries, series: str, shock: str) -> Pair:
     return Pair(data.outcomes[:, k], data.shocks[:, j], np.delete(data.shocks, j, axis=1), data.controls)
 
 
-def picked(names: Sequence[str], asked: str | None, what: str, method: str) -> str:
-    """The one asked for, the first by default; EstimandError where it does not exist."""
+def picked(names: Sequence[str], asked: Names, what: str, method: str) -> tuple[str, ...]:
+    """Those asked for, all by default; EstimandError where one does not exist, or there are none."""
     if not names:
         raise EstimandError(f"{method} needs a {what}, and the data have none: name one under `{what}s`")
-    if asked is not None and asked not in names:
-        raise EstimandError(f"there is no {what} '{asked}'{closest(asked, names)}")
-    return names[0] if asked is None else asked
-
-
-def unit_of(series: str, horizon: int = 0) -> str:
-    """Unit of an effect on a series: its own; a sum over dates says so. No unit where several series have each their own."""
-    summed = f"summed over {horizon + 1} dates" if horizon else ""
-    return ", ".join(part for part in (series, summed) if part)
+    wanted = tuple(names) if asked is None else (asked,) if isinstance(asked, str) else tuple(asked)
+    unknown = [f"there is no {what} '{n}'{closest(n, names)}" for n in wanted if n not in names]
+    if unknown or not wanted:
+        raise EstimandError("; ".join(unknown) or f"no {what} was asked for: leave `{what}` out for all")
+    return wanted

@@ -36,7 +36,7 @@ def data(rng: np.random.Generator) -> MultiSeries:
 @pytest.mark.parametrize("horizon", [0, 3])
 def test_a_projection_is_least_squares_with_newey_west_errors(horizon: int, data: MultiSeries, needs: Any) -> None:
     needs("statsmodels")
-    found = baselines.local_projection(data, horizon=horizon, lags=2, level=0.8)
+    found = baselines.local_projection(data, horizon=horizon, lags=2, level=0.8, series="y", shock="x")
     y, x = data.outcomes[:, 0], data.shocks
     t = np.arange(2, 160 - horizon)
     past = [v[t - lag] for v in (y, *x.T, data.controls[:, 0]) for lag in (1, 2)]
@@ -50,9 +50,10 @@ def test_a_projection_is_least_squares_with_newey_west_errors(horizon: int, data
         meat += (1 - lag / (lags + 1)) * (across + across.T)
     bread = np.linalg.inv(design.T @ design)
     cov = bread @ meat @ bread * t.size / (t.size - design.shape[1])
-    assert float(found.value) == pytest.approx(beta[0], rel=1e-9)
-    assert float(found.std_error) == pytest.approx(np.sqrt(cov[0, 0]), rel=1e-9)
-    assert found.extra["df"] == t.size - design.shape[1] and found.extra["hac_lags"] == lags
+    assert found.value.item() == pytest.approx(beta[0], rel=1e-9)
+    assert found.std_error.item() == pytest.approx(np.sqrt(cov[0, 0]), rel=1e-9)
+    (facts,) = found.extra["each"]
+    assert facts["df"] == t.size - design.shape[1] and facts["hac_lags"] == lags
     where = {"series": "y", "shock": "x"} | ({"horizon": 3} if horizon else {})
     assert found.rows()[0]["by"] == where and found.level == 0.8
 
@@ -79,22 +80,23 @@ def test_in_large_samples_it_is_the_response_of_a_vector_autoregression(rng: np.
 def test_responses_by_state_are_those_of_two_samples_and_average(rng: np.random.Generator, needs: Any) -> None:
     needs("statsmodels")
     data = series(rng, 400)
-    options: dict[str, Any] = {"regime": "state", "lags": 1, "horizon": 2}
+    options: dict[str, Any] = {"regime": "state", "lags": 1, "horizon": 2, "series": "y", "shock": "x"}
     found = baselines.local_projection(data, by="regime", **options)
     assert found.estimand == Estimand("regime_effect", by="regime") and list(found.table["regime"].values) == [0, 1]
-    assert np.all(np.abs(found.value - np.array([1, 3]) * 0.8**2) < 5 * found.std_error) and found.std_error.max() < 0.6
+    value, error = found.value.values[0, 0], found.std_error.values[0, 0]
+    assert np.all(np.abs(value - np.array([1, 3]) * 0.8**2) < 5 * error) and error.max() < 0.6
     y, x = data.outcomes[:, 0], data.shocks
     t = np.arange(1, 398)
     known = [y[t - 1], *x[t - 1].T, data.controls[t, 0], data.controls[t - 1, 0], x[t, 1], np.ones(t.size)]
     for k in (0, 1):
         rows = data.controls[t - 1, 0] == k
         beta = np.linalg.lstsq(np.column_stack([x[t, 0], *known])[rows], y[t + 2][rows], rcond=None)[0]
-        assert float(found.value[k]) == pytest.approx(beta[0], rel=1e-8)
-    assert found.extra["redundant_columns"] == 2  # the state's lag is nought in one state and the constant in the other
+        assert float(value[k]) == pytest.approx(beta[0], rel=1e-8)
+    assert found.extra["each"][0]["redundant_columns"] == 2  # the state's lag is 0 in one state, the constant in the other
     overall = baselines.local_projection(data, **options)
     share = data.controls[t - 1, 0].mean()
-    assert float(overall.value) == pytest.approx(float((1 - share) * found.value[0] + share * found.value[1]), rel=1e-9)
-    assert overall.extra["dates"] == {"0": int((1 - share) * t.size + 0.5), "1": int(share * t.size + 0.5)}
+    assert overall.value.item() == pytest.approx(float((1 - share) * value[0] + share * value[1]), rel=1e-9)
+    assert overall.extra["each"][0]["dates"] == {"0": int((1 - share) * t.size + 0.5), "1": int(share * t.size + 0.5)}
 
 
 def test_it_keeps_the_contract(data: MultiSeries, needs: Any) -> None:
@@ -102,14 +104,14 @@ def test_it_keeps_the_contract(data: MultiSeries, needs: Any) -> None:
     entry = BASELINES["local_projection"]
     assert entry.load() is baselines.local_projection
     whole = baselines.local_projection(data, by="horizon", horizons=4)
-    assert whole.value.dims == ("horizon",) and list(whole.table["horizon"].values) == [0, 1, 2, 3, 4]
+    assert whole.value.dims == ("series", "shock", "horizon") and list(whole.table["horizon"].values) == [0, 1, 2, 3, 4]
     one = baselines.local_projection(data, horizon=3)
-    assert float(whole.value.sel(horizon=3)) == float(one.value)
+    np.testing.assert_array_equal(whole.value.sel(horizon=3), one.value)
     assert whole.rows()[1]["by"] == {"horizon": 1, "series": "y", "shock": "x"}
     summed = baselines.local_projection(data, horizon=3, cumulative=True)
-    assert float(summed.value) > float(whole.value[:4].max()) and summed.unit == "y, summed over 4 dates"
+    assert float(summed.value[0, 0]) > float(whole.value[0, 0, :4].max()) and summed.unit == "summed over 4 dates"
     answers = run(data, ["local_projection"], level=0.5)
-    assert [a.estimand.by for a in answers] == [None, "series", "shock", "horizon", None]
+    assert [(a.estimand.by, a.value.shape) for a in answers] == [(None, (2, 2)), ("horizon", (2, 2, 13)), (None, ())]
     assert "that was observed" in answers[-1].extra["reason"]
     json.dumps([r for a in answers for r in a.rows()], allow_nan=False)
 
