@@ -13,6 +13,8 @@ from .learners import causal_forest_dml as causal_forest_dml
 from .learners import dr_learner as dr_learner
 from .learners import linear_dml as linear_dml
 from .learners import x_learner as x_learner
+from .markov_switching import markov_mle as markov_mle
+from .markov_switching import markov_parameters as markov_parameters
 from .pre_period import ols_pre_period as ols_pre_period
 from .projections import local_projection as local_projection
 from .synthetic_controls import sc_classic as sc_classic

@@ -225,6 +225,18 @@ BASELINES: dict[str, BaselineEntry] = {
             ("statsmodels",),
         ),
         BaselineEntry(
+            "markov_mle",
+            "markov_switching",
+            "multi_series",
+            "Markov-switching regression of each series alone, by maximum likelihood from many starts (statsmodels)",
+            f"{KNOWN}; regimes of each series' own, known number, effects of the shock's own date",
+            "the effect of a unit of the shock, averaged over regimes with today's probabilities, is zero (normal)",
+            ("regime_effect",),
+            ("regime",),
+            ("statsmodels",),
+            shares=("regimes", "order", "switching", "form"),
+        ),
+        BaselineEntry(
             "local_projection",
             "projections",
             "multi_series",

@@ -48,11 +48,14 @@ class Pair:
 
     Parameters
     ----------
+    series, shock_name : str
     outcome, shock : (T,) arrays
     others : (T, S - 1) array of the other shocks
     controls : (T, C) array
     """
 
+    series: str
+    shock_name: str
     outcome: np.ndarray
     shock: np.ndarray
     others: np.ndarray
@@ -137,7 +140,7 @@ def _each(
 def pair_of(data: MultiSeries, series: str, shock: str) -> Pair:
     """One series and one shock, with the other shocks and the controls."""
     k, j = data.series_names.index(series), data.shock_names.index(shock)
-    return Pair(data.outcomes[:, k], data.shocks[:, j], np.delete(data.shocks, j, axis=1), data.controls)
+    return Pair(series, shock, data.outcomes[:, k], data.shocks[:, j], np.delete(data.shocks, j, axis=1), data.controls)
 
 
 def picked(names: Sequence[str], asked: Names, what: str, method: str) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import xarray as xr
 import yaml
@@ -28,9 +29,10 @@ import yaml
 from bayes_causal import baselines
 from bayes_causal.baselines.catalogue import BASELINES
 from bayes_causal.data.load import load_data
+from bayes_causal.data.multi_series import MultiSeries
 from bayes_causal.estimates import Estimand, Estimate
 
-TABLES = {name: getattr(baselines, name) for name in ("att_gt", "bacon_summary", "twfe_weights")}
+TABLES = {name: getattr(baselines, name) for name in ("att_gt", "bacon_summary", "twfe_weights", "markov_parameters")}
 KEYS = {"quantity", "method", "options", "priors", "engine", "data", "estimand", "scale", "by", "at", "value", "values"}
 KEYS |= {"tolerance", "source", "slow", "level", "as"}
 
@@ -73,7 +75,11 @@ def test_published(
 
 @cache
 def _container(data: str, folder: str) -> Any:
-    return load_data(json.loads(data), folder)[0]
+    keys = json.loads(data)
+    if keys.get("kind") == "multi_series":
+        named = {k: v for k, v in keys.items() if k not in ("kind", "source")}
+        return MultiSeries.from_frame(pd.read_csv(Path(folder) / keys["source"]), **named)
+    return load_data(keys, folder)[0]
 
 
 @cache
