@@ -15,8 +15,11 @@ from .learners import linear_dml as linear_dml
 from .learners import x_learner as x_learner
 from .markov_switching import markov_mle as markov_mle
 from .markov_switching import markov_parameters as markov_parameters
+from .network_effect import torch_effect as torch_effect
 from .pre_period import ols_pre_period as ols_pre_period
 from .projections import local_projection as local_projection
+from .regime_classifier import RegimeClassifier as RegimeClassifier
+from .regime_classifier import regime_classifier as regime_classifier
 from .synthetic_controls import sc_classic as sc_classic
 from .synthetic_controls import sc_demeaned as sc_demeaned
 from .synthetic_controls import sc_ridge as sc_ridge

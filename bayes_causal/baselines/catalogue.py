@@ -283,6 +283,16 @@ BASELINES: dict[str, BaselineEntry] = {
             "crossing the threshold has no effect on average (normal, bootstrap of blocks of time)",
             **LEARNT,
         ),
+        BaselineEntry(
+            "torch_effect",
+            "network_effect",
+            "multi_series",
+            "a network of shock, effect and outcome with a Gaussian likelihood, from earlier blocks of time, averaged (torch)",
+            f"{KNOWN}; linear in the shock",
+            "the average effect of a unit of the shock is zero (normal, Newey-West)",
+            ("regime_effect",),
+            packages=("torch",),
+        ),
     )
 }
 
