@@ -15,7 +15,7 @@ from bayes_causal.baselines.series_effects import Effect
 from bayes_causal.errors import EstimandError
 
 
-def x_effect(rows: LaggedRows, settings: Settings, threshold: float, *, replicates: int = 100) -> Effect:
+def x_effect(rows: LaggedRows, settings: Settings, threshold: float, *, replicates: int = 40) -> Effect:
     """Effect per unit of the shock: what crossing a threshold does to the outcome over what it does to the shock."""
     require_econml()
     if not rows.known.shape[1]:

@@ -149,7 +149,7 @@ def x_learner(
     cumulative: bool = False,
     folds: int = 5,
     nuisance: Literal["ridge", "linear", "forest"] = "ridge",
-    replicates: int = 100,
+    replicates: int = 40,
     seed: int = 0,
 ) -> Estimate:
     """X-learner on a shock made binary, above a threshold or not, as an effect per unit of the shock (econml's, cross-fitted).

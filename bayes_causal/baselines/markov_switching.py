@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import xarray as xr
 
-from bayes_causal.baselines.markov_likelihood import Columns, Maximum, Switching, attempted, columns, maximise, model_of
+from bayes_causal.baselines.markov_likelihood import Maximum, attempted, maximise
+from bayes_causal.baselines.markov_models import Columns, Switching, columns, model_of
 from bayes_causal.baselines.series_effects import Asked, Effect, Names, Pair, over_pairs, picked
 from bayes_causal.baselines.state_space import require_statsmodels
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,8 @@ import pytest
 from bayes_causal import baselines
 from bayes_causal.baselines import markov_switching
 from bayes_causal.baselines.catalogue import BASELINES, run
-from bayes_causal.baselines.markov_likelihood import Switching, _start, columns, maximise, model_of
+from bayes_causal.baselines.markov_likelihood import _refuse_exact, _start, maximise
+from bayes_causal.baselines.markov_models import Switching, columns, model_of
 from bayes_causal.data.multi_series import MultiSeries
 from bayes_causal.errors import EstimandError
 from bayes_causal.estimates import Estimand
@@ -180,6 +182,19 @@ def test_a_failure_of_statsmodels_is_told_as_theirs(data: MultiSeries, needs: An
     assert answer.extra["each"][0]["as_they_are"] == {"reason": "statsmodels failed: LinAlgError: SVD did not converge"}
     (answer,) = run(small, [{"markov_mle": {"standardise": False, "series": "a"}}])
     assert "statsmodels failed from every one of 1 starts: LinAlgError: SVD did not converge" in answer.extra["reason"]
+
+
+def test_a_price_that_was_fixed_has_no_maximum_and_says_so(data: MultiSeries, needs: Any) -> None:
+    needs("statsmodels")
+    y = data.outcomes.copy()
+    y[:60, 1] = 3.0
+    (answer, _) = run(data.replace_outcomes(y), [{"markov_mle": {"starts": 1, "switching": ["intercept", "variance"]}}])
+    assert np.isfinite(answer.value.sel(series="a")).all() and np.isnan(answer.value.sel(series="b")).all()
+    assert "stands still for 60 dates on end" in answer.extra["without_value"]
+    best = maximise(columns(y[:, 0], data.shocks, data.controls, Switching()), Switching(), starts=0)
+    assert _refuse_exact(best) is best
+    with pytest.raises(EstimandError, match="is fitted exactly"):
+        _refuse_exact(replace(best, values={**best.values, "variance": np.array([1e-30, 1.0])}))
 
 
 @pytest.mark.parametrize(
