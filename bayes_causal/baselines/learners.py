@@ -147,7 +147,7 @@ def x_learner(
     lags: int = 3,
     horizon: int = 0,
     cumulative: bool = False,
-    folds: int = 5,
+    folds: int = 3,
     nuisance: Literal["ridge", "linear", "forest"] = "ridge",
     replicates: int = 40,
     seed: int = 0,

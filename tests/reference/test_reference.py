@@ -21,7 +21,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pytest
 import xarray as xr
 import yaml
@@ -29,7 +28,6 @@ import yaml
 from bayes_causal import baselines
 from bayes_causal.baselines.catalogue import BASELINES
 from bayes_causal.data.load import load_data
-from bayes_causal.data.multi_series import MultiSeries
 from bayes_causal.estimates import Estimand, Estimate
 
 TABLES = {name: getattr(baselines, name) for name in ("att_gt", "bacon_summary", "twfe_weights", "markov_parameters")}
@@ -75,11 +73,7 @@ def test_published(
 
 @cache
 def _container(data: str, folder: str) -> Any:
-    keys = json.loads(data)
-    if keys.get("kind") == "multi_series":
-        named = {k: v for k, v in keys.items() if k not in ("kind", "source")}
-        return MultiSeries.from_frame(pd.read_csv(Path(folder) / keys["source"]), **named)
-    return load_data(keys, folder)[0]
+    return load_data(json.loads(data), folder)[0]
 
 
 @cache
