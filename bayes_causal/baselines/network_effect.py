@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayes_causal.baselines.lagged_rows import LaggedRows, lagged_rows
-from bayes_causal.baselines.newey_west import automatic_lags, ratio_of_means
 from bayes_causal.baselines.regime_classifier import require_torch, settings_from, told
 from bayes_causal.baselines.series_effects import Asked, Effect, Names, Pair, over_pairs
 from bayes_causal.baselines.time_folds import ForwardFolds, Split
 from bayes_causal.numerics import scores
+from bayes_causal.numerics.newey_west import automatic_lags, ratio_of_means
 
 if TYPE_CHECKING:
     from bayes_causal.data.multi_series import MultiSeries

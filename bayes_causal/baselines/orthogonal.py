@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 
 from bayes_causal.baselines.lagged_rows import LaggedRows
-from bayes_causal.baselines.newey_west import automatic_lags, ratio_of_means
 from bayes_causal.baselines.series_effects import Effect
 from bayes_causal.baselines.time_folds import ForwardFolds, Split
 from bayes_causal.errors import EstimandError, closest, needs_extra
+from bayes_causal.numerics.newey_west import automatic_lags, ratio_of_means
 
 NUISANCES = ("lasso", "ridge", "linear", "forest")
 LEAST = 8  # rows on either side of a threshold in each training fold

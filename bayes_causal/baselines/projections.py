@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from bayes_causal.baselines.lagged_rows import LaggedRows, lagged_rows
-from bayes_causal.baselines.newey_west import automatic_lags
 from bayes_causal.baselines.series_effects import Asked, Effect, Names, Pair, over_pairs, picked
 from bayes_causal.baselines.state_space import require_statsmodels
 from bayes_causal.errors import EstimandError
+from bayes_causal.numerics.newey_west import automatic_lags
 
 if TYPE_CHECKING:
     from bayes_causal.data.multi_series import MultiSeries

@@ -15,12 +15,12 @@ from bayes_causal import baselines
 from bayes_causal.baselines.catalogue import BASELINES, run
 from bayes_causal.baselines.crossed_x import _resampled, x_effect
 from bayes_causal.baselines.lagged_rows import LaggedRows, lagged_rows
-from bayes_causal.baselines.newey_west import automatic_lags, long_run_covariance, ratio_of_means
 from bayes_causal.baselines.orthogonal import Settings, doubly_robust_effect, forest_effect, linear_effect
 from bayes_causal.baselines.time_folds import ForwardFolds
 from bayes_causal.data.multi_series import MultiSeries
 from bayes_causal.errors import StudyError
 from bayes_causal.estimates import Estimand
+from bayes_causal.numerics.newey_west import automatic_lags, long_run_covariance, ratio_of_means
 
 NAMES = ("linear_dml", "causal_forest_dml", "dr_learner", "x_learner")
 

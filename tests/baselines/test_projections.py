@@ -12,10 +12,10 @@ import pytest
 from bayes_causal import baselines
 from bayes_causal.baselines.catalogue import BASELINES, run
 from bayes_causal.baselines.lagged_rows import lagged_rows
-from bayes_causal.baselines.newey_west import automatic_lags
 from bayes_causal.baselines.projections import _projected
 from bayes_causal.data.multi_series import MultiSeries
 from bayes_causal.estimates import Estimand
+from bayes_causal.numerics.newey_west import automatic_lags
 
 
 def series(rng: np.random.Generator, n: int = 160) -> MultiSeries:
