@@ -9,7 +9,17 @@ from .decomposition import twfe_weights as twfe_weights
 from .fixed_effects import twfe as twfe
 from .interaction_weighted import sun_abraham as sun_abraham
 from .leads_and_lags import event_study as event_study
+from .learners import causal_forest_dml as causal_forest_dml
+from .learners import dr_learner as dr_learner
+from .learners import linear_dml as linear_dml
+from .learners import x_learner as x_learner
+from .markov_switching import markov_mle as markov_mle
+from .markov_switching import markov_parameters as markov_parameters
+from .network_effect import torch_effect as torch_effect
 from .pre_period import ols_pre_period as ols_pre_period
+from .projections import local_projection as local_projection
+from .regime_classifier import RegimeClassifier as RegimeClassifier
+from .regime_classifier import regime_classifier as regime_classifier
 from .synthetic_controls import sc_classic as sc_classic
 from .synthetic_controls import sc_demeaned as sc_demeaned
 from .synthetic_controls import sc_ridge as sc_ridge

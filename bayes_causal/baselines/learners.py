@@ -1,0 +1,191 @@
+"""Machine learning of the effect of a shock: double machine learning, causal forests, doubly robust and X-learners.
+
+Each asks what a unit more of a shock does to an outcome `horizon` dates later, given other shocks, controls, and lags of all of
+them, averaged over the dates tested. Nuisances come from earlier blocks of time, purged (`time_folds`); random folds would let a
+row be predicted from its neighbours. None of this makes a shock exogenous: what lags and controls do not hold still confounds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Literal
+
+from bayes_causal.baselines.crossed_x import x_effect
+from bayes_causal.baselines.lagged_rows import LaggedRows, lagged_rows
+from bayes_causal.baselines.orthogonal import Settings, doubly_robust_effect, forest_effect, linear_effect
+from bayes_causal.baselines.series_effects import Asked, Effect, Names, Pair, over_pairs
+from bayes_causal.baselines.time_folds import ForwardFolds, Split
+
+if TYPE_CHECKING:
+    from bayes_causal.data.multi_series import MultiSeries
+    from bayes_causal.estimates import Estimate
+
+
+def linear_dml(
+    data: MultiSeries,
+    *,
+    by: None = None,
+    level: float = 0.9,
+    series: Names = None,
+    shock: Names = None,
+    lags: int = 3,
+    horizon: int = 0,
+    cumulative: bool = False,
+    folds: int = 5,
+    nuisance: Literal["lasso", "ridge", "linear", "forest"] = "lasso",
+    hac_lags: int | None = None,
+    seed: int = 0,
+) -> Estimate:
+    """Double machine learning of one effect for all dates: residuals of the outcome on residuals of the shock (econml).
+
+    Parameters
+    ----------
+    series, shock : str or sequence of str, optional
+        Which ones the answer is about; all if left out.
+    lags : int
+        Of outcome, shocks and controls.
+    horizon : int
+        Dates from shock to outcome.
+    cumulative : bool
+        The outcome summed from the shock's date to the horizon.
+    folds : int
+        Test blocks of the forward-only folds; rows within the longest lag (or the horizon) before one are purged.
+    nuisance : {"lasso", "ridge", "linear", "forest"}
+        The lasso is tuned forward-only, inside the training rows.
+    hac_lags : int, optional
+        Of the Newey-West kernel; left out, the automatic choice.
+    seed : int
+        Of forests.
+
+    Returns
+    -------
+    Estimate
+        Dims (series, shock): units of the outcome per unit of the shock, Newey-West errors. ``extra["each"]``, by pair: nobs,
+        hac_lags, folds, purge, r_squared_outcome and r_squared_shock (out of fold), econml (its own value and error, which takes
+        rows for independent), or the reason why there is no value.
+
+    Raises
+    ------
+    EstimandError
+        No shock, names or options that do not exist, too few dates.
+    MissingExtraError
+        econml is not installed.
+    """
+
+    def learn(rows: LaggedRows, splits: Sequence[Split]) -> Effect:
+        return linear_effect(rows, Settings(splits, nuisance, hac_lags, seed))
+
+    return _forward(data, "linear_dml", learn, by, level, series, shock, lags, horizon, cumulative, folds)
+
+
+def causal_forest_dml(
+    data: MultiSeries,
+    *,
+    by: None = None,
+    level: float = 0.9,
+    series: Names = None,
+    shock: Names = None,
+    lags: int = 3,
+    horizon: int = 0,
+    cumulative: bool = False,
+    folds: int = 5,
+    nuisance: Literal["lasso", "ridge", "linear", "forest"] = "lasso",
+    hac_lags: int | None = None,
+    trees: int = 200,
+    seed: int = 0,
+) -> Estimate:
+    """A causal forest on the same residuals: effects that vary with lags and controls, averaged over the dates tested (econml).
+
+    Parameters, returns and errors are those of `linear_dml`; ``extra["each"]`` also has effect_sd, the spread of the effects, and
+    varies_with, the columns they vary with. The forest's own trees are grown on all tested rows.
+    """
+
+    def learn(rows: LaggedRows, splits: Sequence[Split]) -> Effect:
+        return forest_effect(rows, Settings(splits, nuisance, hac_lags, seed, trees))
+
+    return _forward(data, "causal_forest_dml", learn, by, level, series, shock, lags, horizon, cumulative, folds)
+
+
+def dr_learner(
+    data: MultiSeries,
+    *,
+    by: None = None,
+    level: float = 0.9,
+    series: Names = None,
+    shock: Names = None,
+    threshold: float = 0.0,
+    lags: int = 3,
+    horizon: int = 0,
+    cumulative: bool = False,
+    folds: int = 5,
+    nuisance: Literal["lasso", "ridge", "linear", "forest"] = "lasso",
+    hac_lags: int | None = None,
+    seed: int = 0,
+) -> Estimate:
+    """Doubly robust learner on a shock made binary, above a threshold or not, as an effect per unit of the shock (econml).
+
+    What crossing the threshold does to the outcome over what it does to the shock itself, both by the same learner; where the
+    effect is linear in the shock it is the effect of a unit. ``threshold`` is in units of the shock. Other parameters, returns
+    and errors are those of `linear_dml`; ``extra["each"]`` also has contrast (the effect of crossing), dose and the number above.
+    """
+
+    def learn(rows: LaggedRows, splits: Sequence[Split]) -> Effect:
+        return doubly_robust_effect(rows, Settings(splits, nuisance, hac_lags, seed), threshold)
+
+    return _forward(data, "dr_learner", learn, by, level, series, shock, lags, horizon, cumulative, folds)
+
+
+def x_learner(
+    data: MultiSeries,
+    *,
+    by: None = None,
+    level: float = 0.9,
+    series: Names = None,
+    shock: Names = None,
+    threshold: float = 0.0,
+    lags: int = 3,
+    horizon: int = 0,
+    cumulative: bool = False,
+    folds: int = 3,
+    nuisance: Literal["ridge", "linear", "forest"] = "ridge",
+    replicates: int = 40,
+    seed: int = 0,
+) -> Estimate:
+    """X-learner on a shock made binary, above a threshold or not, as an effect per unit of the shock (econml's, cross-fitted).
+
+    Parameters, returns and errors are those of `dr_learner`, but for the errors of the answer: they are from a bootstrap of
+    blocks of time, `replicates` of them (econml's X-learner has none for dependent rows).
+    """
+
+    def learn(rows: LaggedRows, splits: Sequence[Split]) -> Effect:
+        return x_effect(rows, Settings(splits, nuisance, None, seed), threshold, replicates=replicates)
+
+    return _forward(data, "x_learner", learn, by, level, series, shock, lags, horizon, cumulative, folds)
+
+
+def _forward(
+    data: MultiSeries,
+    method: str,
+    learn: Callable[[LaggedRows, Sequence[Split]], Effect],
+    by: None,
+    level: float,
+    series: Names,
+    shock: Names,
+    lags: int,
+    horizon: int,
+    cumulative: bool,
+    folds: int,
+) -> Estimate:
+    """What is learnt from rows with lags and from folds that only look back, purged by as many rows as two rows share."""
+
+    def effect(pair: Pair) -> Effect:
+        rows = lagged_rows(
+            pair.outcome, pair.shock, pair.others, pair.controls, lags=lags, horizon=horizon, cumulative=cumulative
+        )
+        splits = list(ForwardFolds(folds, rows.reach).split(rows.outcome.size))
+        found = learn(rows, splits)
+        return replace(found, extra={**found.extra, "folds": folds, "purge": rows.reach, "lags": lags})
+
+    asked = Asked(by, level, series, shock, horizon, cumulative)
+    return over_pairs(data, method, effect, asked)
