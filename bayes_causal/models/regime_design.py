@@ -68,7 +68,8 @@ class Layout:
     """How parameters are cut into sites.
 
     Names inside are those of `numerics.regime_errors`: level, ar, shock, control, sigma; outside, `level` is intercept or mean,
-    `shock` effect and `control` control_effect. What orders the regimes has a site for the reference series and one for the others.
+    `shock` effect and `control` control_effect. What orders the regimes has one
+    site for the reference series, another for the rest.
 
     Parameters
     ----------

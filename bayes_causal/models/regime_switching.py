@@ -221,15 +221,8 @@ class RegimeSwitching:
         lay = self.layout
         own = ("shock_mean", "shock_spread") if lay.pooled else ("shock",)
         levels = [lay.outside(n) for n in ("level", "sigma")]
-        return (
-            "transition",
-            *levels,
-            *(f"{n}_{part}" for n in levels for part in ("reference", "others")),
-            *own,
-            "ar",
-            "control",
-            "nu",
-        )
+        parts = (f"{n}_{part}" for n in levels for part in ("reference", "others"))
+        return ("transition", *levels, *parts, *own, "ar", "control_effect", "nu")
 
     def effect(self, posterior: xr.Dataset, estimand: Estimand) -> xr.DataArray:
         """Draws of the response of each series to one unit of each shock, dims (chain, draw, series, shock[, by]).

@@ -134,13 +134,21 @@ def _log_likelihood(model: RegimeSwitching, sites: dict[str, Any]) -> Any:
     for i in range(m - 1):
         law = law[None] + log_p.T.dimshuffle(0, 1, *["x"] * i)
     last = pytensor.scan(
-        lambda b, carry, passed: pt.logsumexp(carry[None] + passed + b, axis=-1),
+        lambda b, carry, passed: _log_sum_exp(carry[None] + passed + b),
         sequences=[log_b],
         outputs_info=[law],
         non_sequences=[passing],
         return_updates=False,
     )[-1]
-    return pt.logsumexp(last)
+    return _log_sum_exp(last.ravel())
+
+
+def _log_sum_exp(x: Any) -> Any:
+    """Over the last axis; PyTensor's own underflows where its compiler does not rewrite it."""
+    import pytensor.tensor as pt
+
+    top = x.max(axis=-1, keepdims=True)
+    return top[..., 0] + pt.log(pt.exp(x - top).sum(-1))
 
 
 def _stationary(p: Any, k: int) -> Any:
