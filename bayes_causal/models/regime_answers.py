@@ -207,6 +207,26 @@ def log_likelihood(model: RegimeSwitching, parameters: Mapping[str, Any]) -> Any
         return float(value(Free(model.free.shape, ()), rows, p))
 
 
+def maximum(model: RegimeSwitching, count: int, seed: int) -> tuple[dict[str, np.ndarray], float]:
+    """The most likely parameters of one series, in its own units, and the log likelihood there."""
+    from bayes_causal.numerics.regime_em import maximise
+
+    data, lay = model.data, model.layout
+    if len(data.series_names) > 1:
+        raise ValueError(f"the likelihood is maximised for one series, and the model has {lay.series}: data.select(series=[…])")
+    if lay.tails:
+        raise ValueError("the likelihood is maximised for normal errors alone: use errors='gaussian'")
+    rows = rows_of(data.outcomes, data.shocks, data.controls, model.order)
+    found = maximise(model.free, rows, count=count, seed=seed)
+    order = np.argsort(found.parameters[lay.key][0])
+    p = {n: (v[0][..., order] if lay.regime(n) else v[0]) for n, v in found.parameters.items() if n != "transition"}
+    p = {n: v.T if n in ("ar", "shock") else v for n, v in p.items()}
+    p["transition"] = found.parameters["transition"][np.ix_(order, order)]
+    if not lay.regime("level"):
+        p["level"] = np.repeat(p["level"], lay.regimes)
+    return {model.layout.level if n == "level" else n: v for n, v in p.items()}, found.log_likelihood
+
+
 def _by_date(model: RegimeSwitching, sites: Named) -> xr.DataArray:
     import jax
 

@@ -286,6 +286,19 @@ class RegimeSwitching:
         """
         return regime_answers.log_likelihood(self, parameters)
 
+    def maximum(self, *, starts: int = 24, seed: int = 0) -> tuple[dict[str, np.ndarray], float]:
+        """The most likely parameters of one series under flat priors, as `log_likelihood` takes them, and its value there.
+
+        EM from many starts in one program, the best of them taken up the exact likelihood. Errors are taken as normal, and scales
+        are kept above a fiftieth of the sd of the outcome: the likelihood of a regime of one date has no bound.
+
+        Raises
+        ------
+        ValueError
+            A model of several series, or of Student-t errors.
+        """
+        return regime_answers.maximum(self, starts, seed)
+
     @property
     def unit(self) -> str:
         """Unit of the effects: the outcome's, where there is one."""
