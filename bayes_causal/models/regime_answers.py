@@ -10,7 +10,8 @@ import xarray as xr
 
 from bayes_causal.errors import EstimandError, closest
 from bayes_causal.estimates import Estimand
-from bayes_causal.models.regime_design import Named, rows_of
+from bayes_causal.models.regime_design import Named
+from bayes_causal.numerics.regime_rows import lags_of, rows_of
 
 if TYPE_CHECKING:
     from bayes_causal.models.base import GibbsForm
@@ -34,7 +35,7 @@ def mode(model: RegimeSwitching) -> dict[str, np.ndarray]:
     p["transition"] = p["transition"][np.ix_(order, order)]
     if lay.shocks and lay.pooled:
         p |= {"shock_mean": p["shock"].mean(0), "shock_spread": np.full(lay.shocks, SPREAD)}
-    return p | ({"nu": np.float64(2 / model.priors.tails)} if lay.tails else {})
+    return p | ({"nu": np.array(2 / model.priors.tails)} if lay.tails else {})
 
 
 def form(model: RegimeSwitching, outcome: np.ndarray | None) -> GibbsForm:
@@ -44,7 +45,7 @@ def form(model: RegimeSwitching, outcome: np.ndarray | None) -> GibbsForm:
     d, p = model.design, model.priors
     rows = d.rows
     if outcome is not None:
-        rows = rows_of(outcome, *(np.pad(v, ((model.order, 0), (0, 0))) for v in (rows.x, rows.c)), model.order)
+        rows = rows._replace(y=outcome[model.order :], lags=lags_of(outcome, model.order))
     scales = Scales(p.level, p.shock, p.spread, p.control, p.ar, p.sigma, p.sigma_df, p.tails)
     sums = RegimeSums(*rows, p.rows(model.regimes), model.mode)
     return RegimeSweeps(model.layout, model.shock_state == "lagged", scales, sums)
@@ -193,7 +194,7 @@ def draw_regimes(transition: np.ndarray, dates: int, rng: np.random.Generator) -
 
 def log_likelihood(model: RegimeSwitching, parameters: Mapping[str, Any]) -> Any:
     """Of one series at natural parameters, or of flat sites, date by date."""
-    if np.ndim(parameters.get("transition")) == 3:
+    if np.ndim(parameters.get("transition", 0)) == 3:
         return _by_date(model, parameters)
     import jax
 

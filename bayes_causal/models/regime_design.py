@@ -4,22 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from bayes_causal.data.multi_series import MultiSeries
+from bayes_causal.numerics.regime_rows import Rows, rows_of
 
 Named = Mapping[str, Any]
-
-
-class Rows(NamedTuple):
-    """Dates that the likelihood counts, and what they hang on, as `numerics.regime_errors.Rows`."""
-
-    y: np.ndarray
-    lags: np.ndarray
-    x: np.ndarray
-    c: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,15 +36,6 @@ class RegimeDesign:
     control_center: np.ndarray
     control_scale: np.ndarray
     opening: np.ndarray
-
-
-def rows_of(outcomes: np.ndarray, shocks: np.ndarray, controls: np.ndarray, order: int) -> Rows:
-    """Rows from (N, A) outcomes, (N, S) shocks and (N, C) controls: the first `order` dates are only hung on."""
-    dates = outcomes.shape[0] - order
-    lags = [outcomes[order - lag : order - lag + dates] for lag in range(1, order + 1)]
-    return Rows(
-        outcomes[order:], np.stack(lags, 1) if lags else np.zeros((dates, 0, outcomes.shape[1])), shocks[order:], controls[order:]
-    )
 
 
 def regime_design(data: MultiSeries, order: int) -> RegimeDesign:

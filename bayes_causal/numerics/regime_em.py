@@ -18,7 +18,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from bayes_causal.numerics.regime_errors import Rows, Shape, errors, log_densities
+from bayes_causal.numerics.regime_errors import Shape, errors, log_densities
+from bayes_causal.numerics.regime_rows import Rows
 from bayes_causal.numerics.regimes import forward, opening, smoothed, stationary
 
 FLOOR = 0.02

@@ -11,31 +11,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Literal
 
 import jax.numpy as jnp
 from jax import Array
 from jax.scipy.special import gammaln
 
+from bayes_causal.numerics.regime_rows import Rows
+
 LOG_2PI = 1.8378770664093453
 Form = Literal["regression", "hamilton"]
-
-
-class Rows(NamedTuple):
-    """T dates with an outcome that the likelihood counts, and what they hang on.
-
-    Parameters
-    ----------
-    y : (T, A) outcomes
-    lags : (T, L, A) outcomes one, two, … dates before
-    x : (T, S) shocks
-    c : (T, C) controls
-    """
-
-    y: Any
-    lags: Any
-    x: Any
-    c: Any
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from bayes_causal.numerics.regime_em import Free, chain
-from bayes_causal.numerics.regime_errors import Rows
+from bayes_causal.numerics.regime_rows import Rows
 from bayes_causal.numerics.regimes import filtered, forward, smoothed
 
 SIDE_BY_SIDE = 64

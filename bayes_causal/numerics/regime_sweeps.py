@@ -20,13 +20,13 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import Array
-from jax.scipy.linalg import cho_solve, solve_triangular
 
 from bayes_causal.numerics.linear_gaussian import Hyper
 from bayes_causal.numerics.random_walk import walk, walker
 from bayes_causal.numerics.regime_em import Free
-from bayes_causal.numerics.regime_errors import Rows, Shape, errors, log_densities
-from bayes_causal.numerics.regimes import draw_path, forward, stationary
+from bayes_causal.numerics.regime_errors import Shape, errors, log_densities
+from bayes_causal.numerics.regime_rows import Rows
+from bayes_causal.numerics.regimes import quick_path, stationary
 from bayes_causal.numerics.tails import draw_tails, first_tails
 
 STEPS = 4
@@ -77,7 +77,7 @@ class Normal(NamedTuple):
     Parameters
     ----------
     gram, right : (A, E, E), (A, E) products of the shocks' columns with themselves and with the outcomes, the rest taken out
-    rest : (A, n, n) Cholesky factor of the rest's precision; cross : (A, n, E); right_rest : (A, n)
+    rest : (A, n, n) inverse of the Cholesky factor of the rest's precision; cross : (A, n, E); right_rest : (A, n)
     """
 
     gram: Array
@@ -142,14 +142,15 @@ class RegimeSweeps:
                 value = jnp.asarray(sums.mode[name], float)
                 noise = APART * jax.random.normal(keys[i], value.shape, value.dtype)
                 state[name] = value * jnp.exp(noise) if name == "sigma" else value + noise * (0.3 if name == "ar" else 1.0)
-        state["transition"] = _dirichlet(keys[5], sums.rows + 10 * jnp.asarray(sums.mode["transition"]))
+        noise = APART * jax.random.normal(keys[5], sums.rows.shape, sums.rows.dtype)
+        state["transition"] = jax.nn.softmax(jnp.log(jnp.asarray(sums.mode["transition"])) + noise, 1)
         if lay.shocks and lay.pooled:
             spread = jnp.asarray(sums.mode["shock_spread"], float)
             t = APART * jax.random.normal(keys[6], spread.shape, spread.dtype) - 0.3
             state |= {"t": t, "walker": walker(t), "shock_mean": jnp.asarray(sums.mode["shock_mean"], float)}
         if lay.tails:
             state |= first_tails(sums.y.size, self.scales.tails)
-        state = self._path(sums, state, keys[7])
+        state["z"] = jnp.zeros(sums.y.shape[0] + 1, int)
         zero = jnp.zeros(())
         return self._ordered(state) | {"taken": zero, "acceptance_rate": zero, "label_switched": zero}
 
@@ -161,8 +162,9 @@ class RegimeSweeps:
             z = self._left(sums, state) / self._sd(state)
             state |= draw_tails(state, z.ravel(), jnp.ones(z.size), self.scales.tails, keys[1], adapting)
         state = self._coefficients(sums, state, keys[2], adapting)
-        state = self._scales_of(sums, state, keys[3])
-        state = self._transitions(sums, state, keys[4])
+        gammas = self._gammas(sums, state, keys[3])
+        state = self._scales_of(sums, state, gammas)
+        state = self._transitions(state, gammas[2], keys[4])
         return self._ordered(state)
 
     def sites(self, sums: RegimeSums, state: State, key: Array) -> dict[str, Array]:
@@ -184,8 +186,8 @@ class RegimeSweeps:
         p = self.free.expand(state, sums.data)
         nu = jnp.exp(state["log_nu"][0]) if self.layout.tails else None
         log_b = log_densities(self.free.shape, errors(self.free.shape, sums.data, p), p["sigma"], nu)
-        joint = forward(log_b, jnp.log(state["transition"]), jnp.log(stationary(state["transition"])), METHOD).joint
-        return dict(state) | {"z": draw_path(joint, key, METHOD)}
+        transition = state["transition"]
+        return dict(state) | {"z": quick_path(log_b, transition, stationary(transition), key)}
 
     def _hot(self, state: State, lag: int = 0) -> Array:
         """(T, K) 1 where z_{t−lag} is k."""
@@ -242,9 +244,10 @@ class RegimeSweeps:
         size = {"level": s.level, "control": s.control, "ar": s.ar}
         sd = [jnp.full(self._count(k), v) for k, v in size.items()]
         chol = jnp.linalg.cholesky(m[:, :n, :n] + jnp.diag(1 / jnp.concatenate(sd) ** 2))
-        half = jax.vmap(lambda c, b: solve_triangular(c, b, lower=True))(chol, m[:, :n, n:])
+        inverse = lower_inverse(chol)
+        half = inverse @ m[:, :n, n:]
         left = m[:, n:, n:] - jnp.swapaxes(half, 1, 2) @ half
-        return Normal(left[:, :e, :e], left[:, :e, e], chol, m[:, :n, n : n + e], m[:, :n, n + e])
+        return Normal(left[:, :e, :e], left[:, :e, e], inverse, m[:, :n, n : n + e], m[:, :n, n + e])
 
     def _count(self, name: str) -> int:
         """Coefficients of a kind, a series."""
@@ -270,7 +273,7 @@ class RegimeSweeps:
             new["shock"] = effects.reshape(state["shock"].shape)
         elif lay.shocks:
             chol = jnp.linalg.cholesky(p.gram + jnp.eye(e) / self.scales.shock**2)
-            new["shock"] = _normal(chol, p.right, keys[1]).reshape(state["shock"].shape)
+            new["shock"] = _normal(lower_inverse(chol), p.right, keys[1]).reshape(state["shock"].shape)
         right = p.right_rest - jnp.einsum("ane,ae->an", p.cross, self._effects_of(new)) if lay.shocks else p.right_rest
         rest, at = _normal(p.rest, right, keys[2]), 0
         for name in ("level", "control", "ar"):
@@ -279,29 +282,30 @@ class RegimeSweeps:
             at += self._count(name)
         return new
 
-    def _scales_of(self, sums: RegimeSums, state: State, key: Array) -> dict[str, Any]:
+    def _gammas(self, sums: RegimeSums, state: State, key: Array) -> tuple[Array, ...]:
+        """Every gamma variable that scales and transitions take: their shapes hang on z alone, and one call compiles sooner."""
+        now, sigma, df = self._hot(state), state["sigma"], self.scales.sigma_df
+        count = now.sum(0) if sigma.ndim == 2 else jnp.asarray(float(now.shape[0]))
+        shapes = (jnp.full(sigma.shape, (df + 1) / 2), jnp.broadcast_to((df + count) / 2, sigma.shape))
+        shapes += (sums.rows + self._hot(state, 1).T @ now,)
+        drawn = jax.random.gamma(key, jnp.concatenate([v.ravel() for v in shapes]))
+        cut = (sigma.size, 2 * sigma.size)
+        return tuple(v.reshape(s.shape) for v, s in zip(jnp.split(drawn, cut), shapes, strict=True))
+
+    def _scales_of(self, sums: RegimeSums, state: State, gammas: tuple[Array, ...]) -> dict[str, Any]:
         """σ: 1/σ² given its mixing variable is gamma, and so is that given σ."""
-        s, keys = self.scales, jax.random.split(key)
+        df, scale, sigma = self.scales.sigma_df, self.scales.sigma, state["sigma"]
         square = self._left(sums, state) ** 2
         square = square * state["mixing"].reshape(square.shape) if self.layout.tails else square
-        hot, sigma = self._hot(state), state["sigma"]
-        if sigma.ndim == 2:
-            total, count = square.T @ hot, hot.sum(0)
-        else:
-            total, count = square.sum(0), jnp.asarray(float(square.shape[0]))
-        mixing = jax.random.gamma(keys[0], (s.sigma_df + 1) / 2, sigma.shape, sigma.dtype) / (
-            s.sigma_df / sigma**2 + 1 / s.sigma**2
-        )
-        rate = s.sigma_df * mixing + total / 2
-        precision = jax.random.gamma(keys[1], jnp.broadcast_to((s.sigma_df + count) / 2, sigma.shape)) / rate
-        return dict(state) | {"sigma": 1 / jnp.sqrt(precision)}
+        total = square.T @ self._hot(state) if sigma.ndim == 2 else square.sum(0)
+        mixing = gammas[0] / (df / sigma**2 + 1 / scale**2)
+        return dict(state) | {"sigma": jnp.sqrt((df * mixing + total / 2) / gammas[1])}
 
-    def _transitions(self, sums: RegimeSums, state: State, key: Array) -> dict[str, Any]:
-        keys = jax.random.split(key)
-        counts = self._hot(state, 1).T @ self._hot(state)
-        tried, now = _dirichlet(keys[0], sums.rows + counts), state["transition"]
+    def _transitions(self, state: State, gamma: Array, key: Array) -> dict[str, Any]:
+        """P from (K, K) gamma variables of its Dirichlet rows."""
+        tried, now = gamma / gamma.sum(1, keepdims=True), state["transition"]
         law = jnp.log(stationary(jnp.stack([tried, now])))[:, state["z"][0]]
-        taken = jnp.log(jax.random.uniform(keys[1], (), now.dtype)) < law[0] - law[1]
+        taken = jnp.log(jax.random.uniform(key, (), now.dtype)) < law[0] - law[1]
         rate = (taken + state["taken"]) / 2 if "t" in state else taken.astype(float)
         return dict(state) | {"transition": jnp.where(taken, tried, now), "acceptance_rate": rate}
 
@@ -318,9 +322,6 @@ class RegimeSweeps:
         return new
 
 
-METHOD: Any = "scan"
-
-
 def spread_density(p: Normal, spread: Array, sd: float) -> tuple[Array, tuple[Array, ...]]:
     """Log p(y | ω) up to a constant, every coefficient integrated out, and what draws of them take.
 
@@ -332,35 +333,43 @@ def spread_density(p: Normal, spread: Array, sd: float) -> tuple[Array, tuple[Ar
     e = spread.shape[0]
     chol = jnp.linalg.cholesky(jnp.eye(e) + spread[:, None] * p.gram * spread)
     both = jnp.concatenate([p.gram, p.right[..., None]], 2)
-    half = jax.vmap(lambda c, b: solve_triangular(c, b, lower=True))(chol, spread[:, None] * both)
+    inverse = lower_inverse(chol)
+    half = inverse @ (spread[:, None] * both)
     left = both - jnp.swapaxes(half[..., :e], 1, 2) @ half
     outer = jnp.linalg.cholesky(jnp.eye(e) / sd**2 + left[..., :e].sum(0))
-    right = left[..., e].sum(0)
-    w = solve_triangular(outer, right, lower=True)
+    right, outer_inverse = left[..., e].sum(0), lower_inverse(outer)
+    w = outer_inverse @ right
     log_det = jnp.log(jnp.diagonal(chol, axis1=1, axis2=2)).sum() + jnp.log(jnp.diagonal(outer)).sum()
-    return 0.5 * (half[..., e] ** 2).sum() + 0.5 * w @ w - log_det, (chol, outer, right)
+    return 0.5 * (half[..., e] ** 2).sum() + 0.5 * w @ w - log_det, (inverse, outer_inverse, right)
 
 
 def draw_effects(p: Normal, spread: Array, parts: tuple[Array, ...], key: Array) -> tuple[Array, Array]:
     """(E,) b and (A, E) β = b + ω ζ given ω and y, from what `spread_density` leaves."""
-    chol, outer, right = parts
+    inverse, outer, right = parts
     keys = jax.random.split(key)
     mean = _normal(outer[None], right[None], keys[0])[0]
-    offset = _normal(chol, spread * (p.right - p.gram @ mean), keys[1])
+    offset = _normal(inverse, spread * (p.right - p.gram @ mean), keys[1])
     return mean, mean + spread * offset
 
 
-def _normal(chol: Array, right: Array, key: Array) -> Array:
-    """(A, n) draws of N(K⁻¹ r, K⁻¹) from (A, n, n) Cholesky factors of K and (A, n) r."""
+def _normal(inverse: Array, right: Array, key: Array) -> Array:
+    """(A, n) draws of N(K⁻¹ r, K⁻¹) from (A, n, n) inverses of Cholesky factors of K and (A, n) r."""
     noise = jax.random.normal(key, right.shape, right.dtype)
-
-    def one(c: Array, r: Array, z: Array) -> Array:
-        return cho_solve((c, True), r) + solve_triangular(c, z, lower=True, trans=1)
-
-    return jax.vmap(one)(chol, right, noise)
+    return jnp.einsum("aji,aj->ai", inverse, jnp.einsum("aij,aj->ai", inverse, right) + noise)
 
 
-def _dirichlet(key: Array, concentration: Array) -> Array:
-    """(K, K) rows."""
-    g = jax.random.gamma(key, concentration)
-    return g / g.sum(1, keepdims=True)
+def lower_inverse(chol: Array) -> Array:
+    """(..., n, n) inverses of lower triangular matrices, row after row.
+
+    JAX's own solution for stacks of small matrices takes seconds to compile, and longer to run than this.
+    """
+    n = chol.shape[-1]
+    place = jnp.arange(n)
+
+    def row(i: Array, done: Array) -> Array:
+        own = jnp.take(chol, i, axis=-2)
+        before = jnp.where(place < i, own, 0.0)
+        new = ((place == i) - jnp.einsum("...j,...jk->...k", before, done)) / jnp.take(own, i, axis=-1)[..., None]
+        return jnp.where((place == i)[:, None], new[..., None, :], done)
+
+    return jax.lax.fori_loop(0, n, row, jnp.zeros_like(chol))

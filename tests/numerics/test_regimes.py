@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import jax
@@ -15,7 +15,8 @@ from scipy import stats
 from scipy.special import logsumexp
 
 from bayes_causal.numerics import regimes
-from bayes_causal.numerics.regime_errors import Rows, Shape, errors, log_densities
+from bayes_causal.numerics.regime_errors import Shape, errors, log_densities
+from bayes_causal.numerics.regime_rows import Rows
 
 
 @pytest.fixture(autouse=True)
@@ -85,18 +86,18 @@ def test_transitions_may_differ_by_date(rng: np.random.Generator) -> None:
     assert float(run(log_b, p, first).increments.sum()) == pytest.approx(logsumexp(every_path(log_b, p, first)[1]), abs=1e-10)
 
 
-@pytest.mark.parametrize("k", [2, 3])
-def test_the_tree_gives_what_the_scan_gives(k: int, rng: np.random.Generator) -> None:
+@pytest.mark.parametrize(("k", "method"), [(2, "associative"), (3, "associative")])
+def test_another_way_gives_what_the_scan_gives(k: int, method: Any, rng: np.random.Generator) -> None:
     """Over 300 dates, some with outcomes that no regime explains well, and under transitions close to never."""
     log_b, p, first = setting(rng, k, 1, 300)
     log_b[::50] *= 300
     p = 1e-8 * p + (1 - 1e-8) * np.eye(k)
-    a, b = (run(log_b, p, first, method) for method in ("scan", "associative"))
+    a, b = (run(log_b, p, first, way) for way in ("scan", method))
     np.testing.assert_allclose(a.increments, b.increments, rtol=1e-10, atol=1e-10)
     np.testing.assert_allclose(np.exp(a.joint), np.exp(b.joint), atol=1e-10)
     key = jax.random.PRNGKey(1)
     draw = jax.jit(regimes.draw_path, static_argnums=2)
-    np.testing.assert_array_equal(*(draw(a.joint, key, method) for method in ("scan", "associative")))
+    np.testing.assert_array_equal(*(draw(a.joint, key, way) for way in ("scan", method)))
 
 
 @pytest.mark.parametrize(("k", "m"), [(2, 1), (3, 1), (2, 2)])
@@ -105,8 +106,10 @@ def test_drawn_paths_have_the_law_of_all_paths(k: int, m: int, rng: np.random.Ge
     log_b, p, first = setting(rng, k, m, 4)
     paths, value = every_path(log_b, p, first)
     joint = run(log_b, p, first).joint
-    for method in ("scan", "associative")[: 2 if m == 1 else 1]:
-        draw = jax.jit(jax.vmap(lambda key, method=method: regimes.draw_path(joint, key, method)))
+    for method in ("scan", "associative", "quick")[: 3 if m == 1 else 1]:
+        quick = method == "quick"
+        way = partial(regimes.quick_path, log_b, p, first) if quick else lambda key, m=method: regimes.draw_path(joint, key, m)
+        draw = jax.jit(jax.vmap(way))
         drawn = np.asarray(draw(jax.random.split(jax.random.PRNGKey(seed % 2**30), 20_000)))
         code, power = drawn @ k ** np.arange(4 + m), paths @ k ** np.arange(4 + m)
         counts = np.bincount(code, minlength=k ** (4 + m))[power]
@@ -153,3 +156,13 @@ def test_errors_are_those_of_the_equations(form: Any, lagged: bool, rng: np.rand
         scale = p["sigma"][:, z[0]]
         assert density[(t, *z)] == pytest.approx(stats.norm.logpdf(e, scale=scale).sum(), abs=1e-12)
         assert tails[(t, *z)] == pytest.approx(stats.t.logpdf(e, 5.0, scale=scale).sum(), abs=1e-12)
+
+
+def test_a_quick_path_finds_what_only_an_unlikely_regime_explains(rng: np.random.Generator) -> None:
+    """Outcomes a thousand log units apart, one of them against all that came before."""
+    log_b, p, first = setting(rng, 2, 1, 60)
+    calm = np.array([[0.0, 0.0], [-1e3, -1e3]])
+    log_b += calm
+    log_b[30] -= 2 * calm
+    drawn = np.asarray(jax.jit(regimes.quick_path)(log_b, p, first, jax.random.PRNGKey(0)))
+    np.testing.assert_array_equal(drawn[1:], np.arange(60) == 30)
