@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from bayes_causal.models.base import GibbsForm
     from bayes_causal.models.regime_switching import RegimeSwitching
 
-STARTS, STEPS, SEED = 16, 150, 19_890_357
+STARTS, STEPS, SEED = 12, 30, 19_890_357
 HORIZONS = 12
 SPREAD = 0.3
 PARAMETERS = ("transition", "mean", "intercept", "ar", "shock", "control", "sigma", "nu", "initial")

@@ -42,7 +42,6 @@ if TYPE_CHECKING:
 __all__ = ["Priors", "RegimeSwitching"]
 
 INNER = {"variance": "sigma", "mean": "level", "intercept": "level", "shock": "shock", "ar": "ar"}
-STARTS, STEPS, SEED = 16, 150, 19_890_357
 
 
 @dataclass(frozen=True, eq=False, init=False)

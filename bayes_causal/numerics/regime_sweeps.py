@@ -21,8 +21,9 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from bayes_causal.numerics.diagonal_walk import stroll, stroller
+from bayes_causal.numerics.gamma_draws import gammas
 from bayes_causal.numerics.linear_gaussian import Hyper
-from bayes_causal.numerics.random_walk import walk, walker
 from bayes_causal.numerics.regime_em import Free
 from bayes_causal.numerics.regime_errors import Shape, errors, log_densities
 from bayes_causal.numerics.regime_rows import Rows
@@ -147,7 +148,7 @@ class RegimeSweeps:
         if lay.shocks and lay.pooled:
             spread = jnp.asarray(sums.mode["shock_spread"], float)
             t = APART * jax.random.normal(keys[6], spread.shape, spread.dtype) - 0.3
-            state |= {"t": t, "walker": walker(t), "shock_mean": jnp.asarray(sums.mode["shock_mean"], float)}
+            state |= {"t": t, "walker": stroller(t), "shock_mean": jnp.asarray(sums.mode["shock_mean"], float)}
         if lay.tails:
             state |= first_tails(sums.y.size, self.scales.tails)
         state["z"] = jnp.zeros(sums.y.shape[0] + 1, int)
@@ -161,7 +162,8 @@ class RegimeSweeps:
         if self.layout.tails:
             z = self._left(sums, state) / self._sd(state)
             state |= draw_tails(state, z.ravel(), jnp.ones(z.size), self.scales.tails, keys[1], adapting)
-        state = self._coefficients(sums, state, keys[2], adapting)
+        state = jax.lax.optimization_barrier(state)
+        state = jax.lax.optimization_barrier(self._coefficients(sums, state, keys[2], adapting))
         gammas = self._gammas(sums, state, keys[3])
         state = self._scales_of(sums, state, gammas)
         state = self._transitions(state, gammas[2], keys[4])
@@ -267,7 +269,7 @@ class RegimeSweeps:
                 value, draws = spread_density(p, jnp.repeat(self.hyper.value(t), per), self.scales.shock)
                 return value - 0.5 * t @ t, draws
 
-            t, (_, parts), own, taken = walk(density, state["t"], density(state["t"]), state["walker"], keys[0], STEPS, adapting)
+            t, parts, own, taken = stroll(density, state["t"], state["walker"], keys[0], STEPS, adapting)
             mean, effects = draw_effects(p, jnp.repeat(self.hyper.value(t), per), parts, keys[1])
             new |= {"t": t, "walker": own, "taken": taken, "shock_mean": mean.reshape(state["shock_mean"].shape)}
             new["shock"] = effects.reshape(state["shock"].shape)
@@ -283,12 +285,12 @@ class RegimeSweeps:
         return new
 
     def _gammas(self, sums: RegimeSums, state: State, key: Array) -> tuple[Array, ...]:
-        """Every gamma variable that scales and transitions take: their shapes hang on z alone, and one call compiles sooner."""
+        """Every gamma variable that scales and transitions take: their shapes hang on z alone."""
         now, sigma, df = self._hot(state), state["sigma"], self.scales.sigma_df
         count = now.sum(0) if sigma.ndim == 2 else jnp.asarray(float(now.shape[0]))
         shapes = (jnp.full(sigma.shape, (df + 1) / 2), jnp.broadcast_to((df + count) / 2, sigma.shape))
         shapes += (sums.rows + self._hot(state, 1).T @ now,)
-        drawn = jax.random.gamma(key, jnp.concatenate([v.ravel() for v in shapes]))
+        drawn = gammas(key, jnp.concatenate([v.ravel() for v in shapes]))
         cut = (sigma.size, 2 * sigma.size)
         return tuple(v.reshape(s.shape) for v, s in zip(jnp.split(drawn, cut), shapes, strict=True))
 

@@ -15,6 +15,7 @@ from scipy import stats
 from bayes_causal.data.multi_series import MultiSeries
 from bayes_causal.inference import generate
 from bayes_causal.models.regime_switching import RegimeSwitching
+from bayes_causal.numerics.diagonal_walk import stroller
 from bayes_causal.numerics.random_walk import walker
 from bayes_causal.numerics.regime_sweeps import RegimeSweeps
 
@@ -40,7 +41,7 @@ def after_sweeps(model: RegimeSwitching, form: RegimeSweeps, seed: int) -> dict[
         if lay.tails:
             own |= {"log_nu": np.log(prior["nu"])[:, None], "mixing": np.ones((REPLICATES, outcomes[0].size))}
         sums = jax.tree.map(jnp.asarray, form.sums)
-        t0, n0 = walker(jnp.full(lay.shocks, -0.2)), walker(jnp.full(1, 2.5))
+        t0, n0 = stroller(jnp.full(lay.shocks, -0.2)), walker(jnp.full(1, 2.5))
 
         def one(own: Any, y: Any, key: Any) -> Any:
             whole = jnp.concatenate([jnp.asarray(opening), y])
