@@ -71,9 +71,9 @@ def natural(model: RegimeSwitching, sites: Mapping[str, np.ndarray]) -> dict[str
     if lay.level == "intercept" and lay.order:
         level = level - d.center[:, None] * p["ar"].sum(-2)
     if lay.controls:
-        named["control"] = scale * p["control"] / d.control_scale
+        named["control_effect"] = scale * p["control"] / d.control_scale
         if lay.level == "intercept":
-            level = level - (named["control"] @ d.control_center)[..., None]
+            level = level - (named["control_effect"] @ d.control_center)[..., None]
     named[lay.level] = level
     if lay.shocks:
         named["shock_effect"] = scale[..., None] * p["shock"] / d.shock_scale[:, None]
