@@ -288,8 +288,8 @@ class RegimeSweeps:
         """Every gamma variable that scales and transitions take: their shapes hang on z alone."""
         now, sigma, df = self._hot(state), state["sigma"], self.scales.sigma_df
         count = now.sum(0) if sigma.ndim == 2 else jnp.asarray(float(now.shape[0]))
-        shapes = (jnp.full(sigma.shape, (df + 1) / 2), jnp.broadcast_to((df + count) / 2, sigma.shape))
-        shapes += (sums.rows + self._hot(state, 1).T @ now,)
+        rows = sums.rows + self._hot(state, 1).T @ now
+        shapes = (jnp.full(sigma.shape, (df + 1) / 2), jnp.broadcast_to((df + count) / 2, sigma.shape), rows)
         drawn = gammas(key, jnp.concatenate([v.ravel() for v in shapes]))
         cut = (sigma.size, 2 * sigma.size)
         return tuple(v.reshape(s.shape) for v, s in zip(jnp.split(drawn, cut), shapes, strict=True))
