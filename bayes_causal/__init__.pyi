@@ -26,6 +26,7 @@ from .inference.tree import load_tree as load_tree
 from .inference.tree import save_tree as save_tree
 from .models.hierarchical_did import HierarchicalDiD as HierarchicalDiD
 from .models.hierarchical_time_series import HierarchicalTimeSeries as HierarchicalTimeSeries
+from .models.regime_switching import RegimeSwitching as RegimeSwitching
 from .models.structural_time_series import StructuralTimeSeries as StructuralTimeSeries
 from .models.synthetic_control import SyntheticControl as SyntheticControl
 from .models.synthetic_did import SyntheticDiD as SyntheticDiD

@@ -222,5 +222,36 @@ MODELS: dict[str, ModelEntry] = {
                 ("φ, v_t", "how what is left depends on the p dates before (one: φ is ρ; none under R's priors), and its news"),
             ),
         ),
+        ModelEntry(
+            "regime_switching",
+            "bayes_causal.models.regime_switching",
+            "RegimeSwitching",
+            "multi_series",
+            "regime switching: what shocks do to several series in each of a few regimes that they are in together",
+            "a regression whose coefficients depend on a hidden Markov regime",
+            "shocks as good as random given controls, lags and regime; effects stable within a regime; few regimes, all in them",
+            ("regime_effect",),
+            ("regime", "series", "shock", "horizon"),
+            label="Hierarchical regime switching",
+            handbook="regression",
+            weighs=(
+                "averages effects of regimes with their probabilities today, filtered and never smoothed; the prior pulls the "
+                "effects of one shock on several series towards each other"
+            ),
+            equations=(
+                "r_at = α_a,z_t + Σ_s β_a,s,z_t−1 x_st + γ_a′c_t + Σ_l φ_a,l r_a,t−l + σ_a,z_t ε_at",
+                "P(z_t = k | z_t−1 = j) = P_jk,   β_a,s,k = b_s,k + ω_s ζ_a,s,k",
+            ),
+            symbols=(
+                ("r_at, x_st, c_t", "series a, shock s and the controls at date t"),
+                (
+                    "z_t",
+                    "the regime that all series are in, 0 the calmest; effects load on the one before unless told otherwise",
+                ),
+                ("β_a,s,k", "response of series a to one unit of shock s in regime k, like those of the other series"),
+                ("P", "how likely each regime is to follow each other"),
+                ("σ, φ", "size of the errors, and how much of the dates before remains"),
+            ),
+        ),
     )
 }

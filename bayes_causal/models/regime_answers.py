@@ -14,7 +14,7 @@ from bayes_causal.models.regime_design import Named
 from bayes_causal.numerics.regime_rows import lags_of, rows_of
 
 if TYPE_CHECKING:
-    from bayes_causal.models.base import GibbsForm
+    from bayes_causal.models.forms import GibbsForm
     from bayes_causal.models.regime_switching import RegimeSwitching
 
 STARTS, STEPS, SEED = 12, 30, 19_890_357

@@ -31,7 +31,8 @@ import xarray as xr
 from bayes_causal.data.multi_series import MultiSeries
 from bayes_causal.estimates import Estimand
 from bayes_causal.models import regime_answers, regime_twins
-from bayes_causal.models.base import Assumption, GibbsForm
+from bayes_causal.models.base import Assumption
+from bayes_causal.models.forms import GibbsForm
 from bayes_causal.models.regime_design import Layout, RegimeDesign, regime_design
 from bayes_causal.models.regime_options import LEVELS, default_switching, listed, refuse_options
 from bayes_causal.models.regime_priors import Priors
