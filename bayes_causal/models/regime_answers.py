@@ -48,7 +48,7 @@ def form(model: RegimeSwitching, outcome: np.ndarray | None) -> GibbsForm:
         rows = rows._replace(y=outcome[model.order :], lags=lags_of(outcome, model.order))
     scales = Scales(p.level, p.shock, p.spread, p.control, p.ar, p.sigma, p.sigma_df, p.tails)
     sums = RegimeSums(*rows, p.rows(model.regimes), model.mode)
-    return RegimeSweeps(model.layout, model.shock_state == "lagged", scales, sums)
+    return RegimeSweeps(model.layout, model.free.shape.form, model.shock_state == "lagged", scales, sums)
 
 
 def with_regimes(model: RegimeSwitching, sites: Named) -> dict[str, np.ndarray]:

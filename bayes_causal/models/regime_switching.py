@@ -195,11 +195,6 @@ class RegimeSwitching:
         return {}
 
     @property
-    def no_gibbs_form(self) -> str | None:
-        """Why it cannot be sampled block by block, or None."""
-        return "in the Hamilton form means and lags multiply" if self.form == "hamilton" else None
-
-    @property
     def prefers_gibbs(self) -> str:
         """Why it is sampled block by block."""
         return "regimes are drawn as whole paths, and given them all coefficients at once"

@@ -4,6 +4,7 @@
     ν, λ     where errors are Student-t
     ω        by random walk with every coefficient integrated out
     b, β, …  all coefficients of all series in one Gaussian draw given ω: b, then β of each series, then the rest
+    φ        with them, but in the Hamilton form, where lags multiply means, in a Gaussian draw of its own
     σ        as a scale mixture of inverse gammas (Wand et al. 2011, doi:10.1214/11-BA631)
     P        by Dirichlet rows, taken with min(1, π_{z_0}(P′)/π_{z_0}(P))
 
@@ -25,9 +26,10 @@ from bayes_causal.numerics.diagonal_walk import stroll, stroller
 from bayes_causal.numerics.gamma_draws import gammas
 from bayes_causal.numerics.linear_gaussian import Hyper
 from bayes_causal.numerics.regime_em import Free
-from bayes_causal.numerics.regime_errors import Shape, errors, log_densities
+from bayes_causal.numerics.regime_errors import Form, Shape, errors, log_densities
 from bayes_causal.numerics.regime_rows import Rows
-from bayes_causal.numerics.regimes import quick_path, stationary
+from bayes_causal.numerics.regimes import draw_path, forward, opening, quick_path, stationary
+from bayes_causal.numerics.shared_effects import Normal, draw_effects, draw_normal, lower_inverse, products, spread_density
 from bayes_causal.numerics.tails import draw_tails, first_tails
 
 STEPS = 4
@@ -72,35 +74,21 @@ class Scales:
     tails: float
 
 
-class Normal(NamedTuple):
-    """Coefficients of each series, the other than shocks' integrated out of the shocks' products.
-
-    Parameters
-    ----------
-    gram, right : (A, E, E), (A, E) products of the shocks' columns with themselves and with the outcomes, the rest taken out
-    rest : (A, n, n) inverse of the Cholesky factor of the rest's precision; cross : (A, n, E); right_rest : (A, n)
-    """
-
-    gram: Array
-    right: Array
-    rest: Array
-    cross: Array
-    right_rest: Array
-
-
 @dataclass(frozen=True, eq=False)
 class RegimeSweeps:
-    """Blocks of a regime model in the regression form.
+    """Blocks of a regime model.
 
     Parameters
     ----------
     layout : counts, what switches, what orders, how parameters are cut into sites (`models.regime_design.Layout`)
+    form : "regression" or "hamilton"
     lagged : whether effects load on the regime before
     scales : of the priors
     sums : what the data say
     """
 
     layout: Any
+    form: Form
     lagged: bool
     scales: Scales
     sums: RegimeSums | None
@@ -113,7 +101,7 @@ class RegimeSweeps:
     @property
     def free(self) -> Free:
         """How errors hang on regimes, and which parameters switch."""
-        return Free(Shape(self.layout.regimes, self.layout.order, "regression", self.lagged), self.layout.switching)
+        return Free(Shape(self.layout.regimes, self.layout.order, self.form, self.lagged), self.layout.switching)
 
     @property
     def hyper(self) -> Hyper:
@@ -132,7 +120,7 @@ class RegimeSweeps:
 
     def signature(self) -> tuple[Any, ...]:
         """All that is compiled in."""
-        return self.layout, self.lagged, self.scales
+        return self.layout, self.form, self.lagged, self.scales
 
     def first(self, sums: RegimeSums, key: Array) -> dict[str, Any]:
         """Around the best of many starts of EM, scattered."""
@@ -151,7 +139,7 @@ class RegimeSweeps:
             state |= {"t": t, "walker": stroller(t), "shock_mean": jnp.asarray(sums.mode["shock_mean"], float)}
         if lay.tails:
             state |= first_tails(sums.y.size, self.scales.tails)
-        state["z"] = jnp.zeros(sums.y.shape[0] + 1, int)
+        state["z"] = jnp.zeros(sums.y.shape[0] + self._before, int)
         zero = jnp.zeros(())
         return self._ordered(state) | {"taken": zero, "acceptance_rate": zero, "label_switched": zero}
 
@@ -184,78 +172,109 @@ class RegimeSweeps:
         return {k: state[k] for k in ("acceptance_rate", "label_switched")}
 
     def _path(self, sums: RegimeSums, state: State, key: Array) -> dict[str, Any]:
-        """z_0, …, z_T."""
-        p = self.free.expand(state, sums.data)
+        """Regimes of every date and of the m before the first."""
+        p, shape, transition = self.free.expand(state, sums.data), self.free.shape, state["transition"]
         nu = jnp.exp(state["log_nu"][0]) if self.layout.tails else None
-        log_b = log_densities(self.free.shape, errors(self.free.shape, sums.data, p), p["sigma"], nu)
-        transition = state["transition"]
-        return dict(state) | {"z": quick_path(log_b, transition, stationary(transition), key)}
+        log_b, law = log_densities(shape, errors(shape, sums.data, p), p["sigma"], nu), stationary(transition)
+        if shape.memory == 1:
+            return dict(state) | {"z": quick_path(log_b, transition, law, key)}
+        log_p = jnp.log(transition)
+        joint = forward(log_b, log_p, opening(jnp.log(law), log_p, shape.memory)).joint
+        return dict(state) | {"z": draw_path(joint, key)}
 
     def _hot(self, state: State, lag: int = 0) -> Array:
         """(T, K) 1 where z_{t−lag} is k."""
-        z = state["z"][1 - lag : state["z"].shape[0] - lag]
+        m = self.free.shape.memory
+        return self._regimes(state["z"][m - lag : state["z"].shape[0] - lag])
+
+    def _regimes(self, z: Array) -> Array:
         return (z[:, None] == jnp.arange(self.layout.regimes)).astype(float)
 
     def _sd(self, state: State) -> Array:
         """(T, A) σ of each date's regime."""
         sigma = state["sigma"]
-        return self._hot(state) @ sigma.T if sigma.ndim == 2 else sigma[None]
+        dates = state["z"].size - self._before
+        return self._hot(state) @ sigma.T if sigma.ndim == 2 else jnp.broadcast_to(sigma, (dates, sigma.size))
 
-    def _columns(self, sums: RegimeSums, state: State) -> tuple[Array, Array]:
-        """(A or 1, T, n) columns of level, control and lags, and (T, E) columns of shocks, given z."""
+    @property
+    def _before(self) -> int:
+        return self.free.shape.memory
+
+    @property
+    def _rest(self) -> tuple[str, ...]:
+        """Coefficients drawn together with those of shocks: all but lags, where these multiply means."""
+        names = ("level", "control") if self.form == "hamilton" else ("level", "control", "ar")
+        return tuple(n for n in names if self._count(n))
+
+    def _columns(self, sums: RegimeSums, state: State) -> tuple[Array, Array, Array]:
+        """(A, T, 1) outcomes, (A, T, n) columns of level, control and lags, and (T, E) columns of shocks, given z.
+
+        In the Hamilton form outcomes and levels have their lags taken off, as φ weighs them.
+        """
         lay, now = self.layout, self._hot(state)
-        then = self._hot(state, 1) if self.lagged else now
-        dates, a = sums.y.shape
-        rest = [now if lay.regime("level") else jnp.ones((dates, 1)), sums.c]
+        then, (dates, a) = self._hot(state, 1) if self.lagged else now, sums.y.shape
         shocks = (sums.x[:, :, None] * then[:, None] if lay.regime("shock") else sums.x).reshape(dates, -1)
-        common = jnp.concatenate(rest, 1)[None]
-        if not lay.order:
-            return common, shocks
-        lags = jnp.moveaxis(sums.lags, 2, 0)
-        lags = (lags[..., None] * now[:, None] if lay.regime("ar") else lags).reshape(a, dates, -1)
-        return jnp.concatenate([jnp.broadcast_to(common, (a, *common.shape[1:])), lags], 2), shocks
+        lags, y = jnp.moveaxis(sums.lags, 2, 0), sums.y.T[..., None]
+        level = jnp.broadcast_to(now if lay.regime("level") else jnp.ones((dates, 1)), (a, dates, self._count("level")))
+        rest = [jnp.broadcast_to(sums.c, (a, *sums.c.shape))]
+        if self.form == "hamilton":
+            phi = self._phi(state, now)
+            for lag in range(lay.order):
+                before = self._hot(state, lag + 1) if lay.regime("level") else jnp.ones((dates, 1))
+                level, y = level - phi[:, :, lag, None] * before, y - phi[:, :, lag, None] * lags[:, :, lag, None]
+        elif lay.order:
+            rest.append((lags[..., None] * now[:, None] if lay.regime("ar") else lags).reshape(a, dates, -1))
+        return y, jnp.concatenate([level, *rest], 2), shocks
+
+    def _phi(self, state: State, now: Array) -> Array:
+        """(A, T, L) φ of each date's regime."""
+        ar = state["ar"]
+        return jnp.einsum("alk,tk->atl", ar, now) if ar.ndim == 3 else jnp.repeat(ar[:, None], now.shape[0], 1)
 
     def _left(self, sums: RegimeSums, state: State) -> Array:
         """(T, A) errors given z."""
-        rest, shocks = self._columns(sums, state)
-        fitted = jnp.einsum("atn,an->ta", jnp.broadcast_to(rest, (sums.y.shape[1], *rest.shape[1:])), self._rest_of(state))
-        return sums.y - fitted - (shocks @ self._effects_of(state).T if self.layout.shocks else 0.0)
+        y, rest, shocks = self._columns(sums, state)
+        left = y[..., 0] - jnp.einsum("atn,an->at", rest, self._rest_of(state))
+        return (left - self._effects_of(state) @ shocks.T if self.layout.shocks else left).T
 
     def _rest_of(self, state: State) -> Array:
         """(A, n) coefficients other than those of shocks."""
-        a = self.layout.series
-        return jnp.concatenate([state[n].reshape(a, -1) for n in ("level", "control", "ar") if n in state], 1)
+        return jnp.concatenate([state[n].reshape(self.layout.series, -1) for n in self._rest], 1)
 
     def _effects_of(self, state: State) -> Array:
         """(A, E) effects of shocks."""
         return state["shock"].reshape(self.layout.series, -1)
 
+    def _weight(self, sums: RegimeSums, state: State) -> Array:
+        """(T, A) precisions of errors."""
+        weight = 1 / self._sd(state) ** 2
+        return weight * state["mixing"].reshape(sums.y.shape) if self.layout.tails else weight
+
     def _products(self, sums: RegimeSums, state: State) -> Normal:
         """What z, σ and λ make of the data."""
-        lay, s = self.layout, self.scales
-        rest, shocks = self._columns(sums, state)
-        weight = 1 / self._sd(state) ** 2
-        weight = weight * state["mixing"].reshape(sums.y.shape) if lay.tails else weight
-        dates, a = sums.y.shape
-        weight = jnp.broadcast_to(weight, (dates, a))
-        x = jnp.concatenate(
-            [jnp.broadcast_to(rest, (a, *rest.shape[1:])), jnp.broadcast_to(shocks, (a, *shocks.shape)), sums.y.T[..., None]], 2
-        )
-        m = jnp.einsum("atq,ta,atr->aqr", x, weight, x)
-        n, e = rest.shape[2], shocks.shape[1]
-        size = {"level": s.level, "control": s.control, "ar": s.ar}
-        sd = [jnp.full(self._count(k), v) for k, v in size.items()]
-        chol = jnp.linalg.cholesky(m[:, :n, :n] + jnp.diag(1 / jnp.concatenate(sd) ** 2))
-        inverse = lower_inverse(chol)
-        half = inverse @ m[:, :n, n:]
-        left = m[:, n:, n:] - jnp.swapaxes(half, 1, 2) @ half
-        return Normal(left[:, :e, :e], left[:, :e, e], inverse, m[:, :n, n : n + e], m[:, :n, n + e])
+        y, rest, shocks = self._columns(sums, state)
+        x = jnp.concatenate([rest, jnp.broadcast_to(shocks, (sums.y.shape[1], *shocks.shape)), y], 2)
+        sd = jnp.concatenate([jnp.full(self._count(n), getattr(self.scales, n)) for n in self._rest])
+        return products(x, self._weight(sums, state), rest.shape[2], sd)
 
     def _count(self, name: str) -> int:
         """Coefficients of a kind, a series."""
         lay = self.layout
         k = lay.regimes if lay.regime(name) else 1
         return {"level": k, "control": lay.controls, "ar": lay.order * k}[name]
+
+    def _lags(self, sums: RegimeSums, state: State, key: Array) -> dict[str, Any]:
+        """φ of the Hamilton form given all else: deviations on the deviations before them."""
+        lay, now = self.layout, self._hot(state)
+        none = dict(state) | {"ar": jnp.zeros_like(state["ar"])}
+        deviation, level = self._left(sums, none).T[..., None], state["level"]
+        means = [self._hot(state, k + 1) @ level.T if lay.regime("level") else level[None] for k in range(lay.order)]
+        before = jnp.moveaxis(sums.lags - jnp.stack([jnp.broadcast_to(v, sums.y.shape) for v in means], 1), 2, 0)
+        columns = before[..., None] * now[:, None] if lay.regime("ar") else before
+        x = jnp.concatenate([columns.reshape(*deviation.shape[:2], -1), deviation], 2)
+        m = jnp.einsum("atq,ta,atr->aqr", x, self._weight(sums, state), x)
+        chol = jnp.linalg.cholesky(m[:, :-1, :-1] + jnp.eye(m.shape[1] - 1) / self.scales.ar**2)
+        return dict(state) | {"ar": draw_normal(lower_inverse(chol), m[:, :-1, -1], key).reshape(state["ar"].shape)}
 
     def _coefficients(self, sums: RegimeSums, state: State, key: Array, adapting: Array) -> dict[str, Any]:
         """ω, b, β and all other coefficients given z, σ and λ."""
@@ -275,20 +294,19 @@ class RegimeSweeps:
             new["shock"] = effects.reshape(state["shock"].shape)
         elif lay.shocks:
             chol = jnp.linalg.cholesky(p.gram + jnp.eye(e) / self.scales.shock**2)
-            new["shock"] = _normal(lower_inverse(chol), p.right, keys[1]).reshape(state["shock"].shape)
+            new["shock"] = draw_normal(lower_inverse(chol), p.right, keys[1]).reshape(state["shock"].shape)
         right = p.right_rest - jnp.einsum("ane,ae->an", p.cross, self._effects_of(new)) if lay.shocks else p.right_rest
-        rest, at = _normal(p.rest, right, keys[2]), 0
-        for name in ("level", "control", "ar"):
-            if name in state:
-                new[name] = rest[:, at : at + self._count(name)].reshape(state[name].shape)
+        rest, at = draw_normal(p.rest, right, keys[2]), 0
+        for name in self._rest:
+            new[name] = rest[:, at : at + self._count(name)].reshape(state[name].shape)
             at += self._count(name)
-        return new
+        return self._lags(sums, new, keys[3]) if self.form == "hamilton" and lay.order else new
 
     def _gammas(self, sums: RegimeSums, state: State, key: Array) -> tuple[Array, ...]:
         """Every gamma variable that scales and transitions take: their shapes hang on z alone."""
         now, sigma, df = self._hot(state), state["sigma"], self.scales.sigma_df
         count = now.sum(0) if sigma.ndim == 2 else jnp.asarray(float(now.shape[0]))
-        rows = sums.rows + self._hot(state, 1).T @ now
+        rows = sums.rows + self._regimes(state["z"][:-1]).T @ self._regimes(state["z"][1:])
         shapes = (jnp.full(sigma.shape, (df + 1) / 2), jnp.broadcast_to((df + count) / 2, sigma.shape), rows)
         drawn = gammas(key, jnp.concatenate([v.ravel() for v in shapes]))
         cut = (sigma.size, 2 * sigma.size)
@@ -322,56 +340,3 @@ class RegimeSweeps:
         new["z"] = jnp.argsort(order)[state["z"]]
         new["label_switched"] = jnp.any(order != jnp.arange(lay.regimes)).astype(float)
         return new
-
-
-def spread_density(p: Normal, spread: Array, sd: float) -> tuple[Array, tuple[Array, ...]]:
-    """Log p(y | ω) up to a constant, every coefficient integrated out, and what draws of them take.
-
-    Parameters
-    ----------
-    spread : (E,) ω of each effect
-    sd : of b
-    """
-    e = spread.shape[0]
-    chol = jnp.linalg.cholesky(jnp.eye(e) + spread[:, None] * p.gram * spread)
-    both = jnp.concatenate([p.gram, p.right[..., None]], 2)
-    inverse = lower_inverse(chol)
-    half = inverse @ (spread[:, None] * both)
-    left = both - jnp.swapaxes(half[..., :e], 1, 2) @ half
-    outer = jnp.linalg.cholesky(jnp.eye(e) / sd**2 + left[..., :e].sum(0))
-    right, outer_inverse = left[..., e].sum(0), lower_inverse(outer)
-    w = outer_inverse @ right
-    log_det = jnp.log(jnp.diagonal(chol, axis1=1, axis2=2)).sum() + jnp.log(jnp.diagonal(outer)).sum()
-    return 0.5 * (half[..., e] ** 2).sum() + 0.5 * w @ w - log_det, (inverse, outer_inverse, right)
-
-
-def draw_effects(p: Normal, spread: Array, parts: tuple[Array, ...], key: Array) -> tuple[Array, Array]:
-    """(E,) b and (A, E) β = b + ω ζ given ω and y, from what `spread_density` leaves."""
-    inverse, outer, right = parts
-    keys = jax.random.split(key)
-    mean = _normal(outer[None], right[None], keys[0])[0]
-    offset = _normal(inverse, spread * (p.right - p.gram @ mean), keys[1])
-    return mean, mean + spread * offset
-
-
-def _normal(inverse: Array, right: Array, key: Array) -> Array:
-    """(A, n) draws of N(K⁻¹ r, K⁻¹) from (A, n, n) inverses of Cholesky factors of K and (A, n) r."""
-    noise = jax.random.normal(key, right.shape, right.dtype)
-    return jnp.einsum("aji,aj->ai", inverse, jnp.einsum("aij,aj->ai", inverse, right) + noise)
-
-
-def lower_inverse(chol: Array) -> Array:
-    """(..., n, n) inverses of lower triangular matrices, row after row.
-
-    JAX's own solution for stacks of small matrices takes seconds to compile, and longer to run than this.
-    """
-    n = chol.shape[-1]
-    place = jnp.arange(n)
-
-    def row(i: Array, done: Array) -> Array:
-        own = jnp.take(chol, i, axis=-2)
-        before = jnp.where(place < i, own, 0.0)
-        new = ((place == i) - jnp.einsum("...j,...jk->...k", before, done)) / jnp.take(own, i, axis=-1)[..., None]
-        return jnp.where((place == i)[:, None], new[..., None, :], done)
-
-    return jax.lax.fori_loop(0, n, row, jnp.zeros_like(chol))

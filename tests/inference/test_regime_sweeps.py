@@ -53,7 +53,8 @@ def after_sweeps(model: RegimeSwitching, form: RegimeSweeps, seed: int) -> dict[
             lags = [whole[lay.order - lag : lay.order - lag + y.shape[0]] for lag in range(1, lay.order + 1)]
             mine = sums._replace(y=y, lags=jnp.stack(lags, 1) if lags else sums.lags)
             zero = jnp.zeros(())
-            state = own | {"z": jnp.zeros(y.shape[0] + 1, int), "taken": zero, "acceptance_rate": zero, "label_switched": zero}
+            path = jnp.zeros(y.shape[0] + form.free.shape.memory, int)
+            state = own | {"z": path, "taken": zero, "acceptance_rate": zero, "label_switched": zero}
             state |= {"walker": t0} if lay.pooled else {}
             state |= {"tail_walker": n0} if lay.tails else {}
 
@@ -81,6 +82,7 @@ def p_values(model: RegimeSwitching, form: RegimeSweeps, seed: int) -> dict[str,
 CASES: dict[str, tuple[int, dict[str, Any]]] = {
     "headline": (0, {}),
     "lags, tails, a control": (1, {"order": 1, "switching": ["intercept", "shock", "variance", "ar"], "errors": "student_t"}),
+    "hamilton": (0, {"form": "hamilton", "order": 2, "switching": ["mean", "shock", "ar", "variance"]}),
     "three, by intercept": (0, {"regimes": 3, "switching": ["intercept", "shock"], "pooling": False, "shock_state": "current"}),
 }
 
@@ -110,7 +112,7 @@ def test_a_wrong_conditional_is_seen(rng: np.random.Generator, seed: int) -> Non
     model = RegimeSwitching(small(rng, dates=DATES + 8))
     vars(model)["mode"] = {}
     right = model.gibbs()
-    found = p_values(model, SameDate(right.layout, right.lagged, right.scales, right.sums), seed % 2**30)
+    found = p_values(model, SameDate(right.layout, right.form, right.lagged, right.scales, right.sums), seed % 2**30)
     assert min(found.values()) < 1e-6, found
 
 
@@ -198,6 +200,11 @@ def test_a_scale_of_a_power_of_two_changes_not_a_bit(rng: np.random.Generator) -
         np.testing.assert_array_equal(found[1][name], factor * found[0][name])
 
 
+def test_nuts_starts_at_the_mode_in_order(rng: np.random.Generator) -> None:
+    start = RegimeSwitching(small(rng, dates=40), form="hamilton", order=1).start()
+    assert set(start) >= {"mean", "sigma_reference", "ar"} and (np.diff(start["sigma_reference"]) > 0).all()
+
+
 @pytest.mark.slow
 def test_blocks_agree_with_nuts_on_the_twin(rng: np.random.Generator, disagreements: Callable[..., Any]) -> None:
     """Forty dates, two series, a lag: NUTS from the mode; means and sds within four Monte Carlo errors; faults are seen."""
@@ -212,13 +219,3 @@ def test_blocks_agree_with_nuts_on_the_twin(rng: np.random.Generator, disagreeme
     b = posterior(bc.NumpyroNuts(draws=400, warmup=300, chain_method="vectorized", progress=False))
     assert disagreements(a, b, None) == []
     assert disagreements(a * 1.2 + 0.05, b, None), "draws shifted and stretched would go unseen"
-
-
-def test_the_hamilton_form_has_no_blocks_and_says_so(rng: np.random.Generator) -> None:
-    model = RegimeSwitching(small(rng, dates=40), form="hamilton", order=1)
-    with pytest.raises(TypeError, match="regime_switching has no Gibbs form: in the Hamilton form means and lags multiply"):
-        BlockedGibbs().sample(model, seed=1)
-    engine, reason = bc.Auto().choose(model)
-    assert engine.name == "nuts" and "default" in reason
-    start = model.start()
-    assert set(start) >= {"mean", "sigma_reference", "ar"} and (np.diff(start["sigma_reference"]) > 0).all()
