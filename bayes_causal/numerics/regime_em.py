@@ -8,9 +8,9 @@ are kept above a floor. EM leaves the law of the first regime out of its step fo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cache
 from typing import Any, NamedTuple
 
 import jax
@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from bayes_causal.numerics.jitted import jitted
 from bayes_causal.numerics.regime_errors import Shape, errors, log_densities
 from bayes_causal.numerics.regime_rows import Rows
 from bayes_causal.numerics.regimes import forward, opening, smoothed, stationary
@@ -185,15 +186,16 @@ def starts(free: Free, rows: Rows, count: int, rng: np.random.Generator) -> dict
     return new
 
 
-@partial(jax.jit, static_argnums=(0, 4))
-def many(free: Free, rows: Rows, p: Parameters, pull: Pull, steps: int) -> tuple[dict[str, Array], Array]:
-    """(count, …) parameters after some steps of EM from as many starts, and the (count,) log likelihoods there."""
+@cache
+def many(free: Free, steps: int) -> Callable[..., tuple[dict[str, Array], Array]]:
+    """The program: (rows, (count, …) starts, pull) to as many parameters after some steps of EM, and log likelihoods there."""
 
-    def one(p: Parameters) -> tuple[dict[str, Array], Array]:
+    def one(rows: Rows, p: dict[str, Array], pull: Pull) -> tuple[dict[str, Array], Array]:
         last = jax.lax.fori_loop(0, steps, lambda _, q: step(free, rows, q, pull)[0], dict(p))
         return last, log_likelihood(free, rows, last)
 
-    return jax.vmap(one)(p)
+    program: Callable[..., tuple[dict[str, Array], Array]] = jitted(jax.vmap(one, (None, 0, None)))
+    return program
 
 
 @dataclass(frozen=True, eq=False)
@@ -221,7 +223,7 @@ def maximise(
     """
     with jax.enable_x64(True):
         begin = jax.tree.map(jnp.asarray, starts(free, rows, count, np.random.default_rng(seed)))
-        ends, value = jax.device_get(many(free, jax.tree.map(jnp.asarray, rows), begin, Pull(*map(float, pull)), steps))
+        ends, value = jax.device_get(many(free, steps)(jax.tree.map(jnp.asarray, rows), begin, Pull(*map(float, pull))))
         order = np.argsort(-np.where(np.isfinite(value), value, -np.inf))
         best = [{n: v[i] for n, v in ends.items()} for i in order[: max(1, climb)]]
         found = [_climbed(free, rows, p) for p in best] if climb else [(best[0], float(value[order[0]]))]
@@ -244,7 +246,7 @@ def _climbed(free: Free, rows: Rows, p: Mapping[str, np.ndarray]) -> tuple[dict[
         logit = jnp.concatenate([jnp.zeros((free.shape.regimes, 1)), q["transition"]], 1)
         return q | {"sigma": jnp.exp(q["sigma"]), "transition": jax.nn.softmax(logit, 1)}
 
-    slope = jax.jit(jax.value_and_grad(lambda x: -log_likelihood(free, inner, natural(x))))
+    slope = jitted(jax.value_and_grad(lambda x: -log_likelihood(free, inner, natural(x))))
 
     def cost(x: np.ndarray) -> tuple[float, np.ndarray]:
         value, gradient = slope(jnp.asarray(x))

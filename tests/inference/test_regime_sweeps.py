@@ -21,6 +21,7 @@ from bayes_causal.inference.blocked_gibbs import BlockedGibbs
 from bayes_causal.inference.tree import dataset, info
 from bayes_causal.models.regime_switching import RegimeSwitching
 from bayes_causal.numerics.diagonal_walk import stroller
+from bayes_causal.numerics.jitted import jitted, jitted_once
 from bayes_causal.numerics.random_walk import walker
 from bayes_causal.numerics.regime_sweeps import RegimeSweeps
 
@@ -65,7 +66,7 @@ def after_sweeps(model: RegimeSwitching, form: RegimeSweeps, seed: int) -> dict[
             return form.sites(mine, last, key)
 
         keys = jax.random.split(jax.random.PRNGKey(seed + 1), REPLICATES)
-        found = jax.jit(jax.vmap(one))(own, outcomes, keys)
+        found = jitted(jax.vmap(one))(own, outcomes, keys)
     return {k: np.asarray(v) for k, v in found.items()}
 
 
@@ -142,7 +143,7 @@ def test_transitions_know_that_the_first_regime_is_drawn_from_their_law(rng: np.
             last, tried = jax.lax.scan(step, state["transition"], jax.random.split(key, 12))
             return last, tried[-1]
 
-        drawn = jax.device_get(jax.jit(jax.vmap(one))(jax.random.split(jax.random.PRNGKey(seed % 2**30), 10_000)))
+        drawn = jax.device_get(jitted_once(jax.vmap(one))(jax.random.split(jax.random.PRNGKey(seed % 2**30), 10_000)))
     found, faulty = (np.stack([p[:, 0, 0], p[:, 1, 1]], 1) for p in drawn)
     away, missed = (np.abs(v.mean(0) - exact) / (v.std(0) / np.sqrt(len(v))) for v in (found, faulty))
     assert away.max() < 4 and missed.max() > 8, (away, missed)

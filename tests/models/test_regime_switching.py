@@ -18,6 +18,7 @@ from bayes_causal.data.multi_series import MultiSeries
 from bayes_causal.errors import DataError, EstimandError
 from bayes_causal.inference.tree import dataset
 from bayes_causal.models.regime_switching import Priors, RegimeSwitching
+from bayes_causal.numerics.jitted import jitted, jitted_once
 from bayes_causal.numerics.regime_em import log_likelihood
 
 TOLERANCE = 1e-9
@@ -53,7 +54,7 @@ def log_densities(model: RegimeSwitching, rng: np.random.Generator) -> tuple[np.
     logp = twin.compile_logp(mode="FAST_COMPILE")
     x = points({k: np.shape(v) for k, v in twin.initial_point().items()}, rng)
     with jax.enable_x64(True):
-        f = jax.jit(lambda v: log_density(model.numpyro_model, (), {}, v)[0])
+        f = jitted_once(lambda v: log_density(model.numpyro_model, (), {}, v)[0])
         return np.array([float(f(v)) for v in x]), np.array([float(logp(v)) for v in x])
 
 
@@ -165,7 +166,7 @@ def test_what_is_simulated_has_the_likelihood(case: str, rng: np.random.Generato
         return log_likelihood(free, rows._replace(y=y, lags=lags), lay.canonical(p, jnp.concatenate))
 
     with jax.enable_x64(True):
-        slopes = jax.jit(lambda p, y: jax.lax.map(lambda v: jax.grad(density)(p, v), y, batch_size=500))
+        slopes = jitted(lambda p, y: jax.lax.map(lambda v: jax.grad(density)(p, v), y, batch_size=500))
         for p, right in ((one, True), ({k: v + 0.15 * (k in (lay.level, f"{lay.level}_others")) for k, v in one.items()}, False)):
             found = slopes({k: v.astype(float) for k, v in p.items()}, outcomes)
             found.pop("transition")  # rows that sum to one have no free slope

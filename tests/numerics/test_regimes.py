@@ -15,6 +15,7 @@ from scipy import stats
 from scipy.special import logsumexp
 
 from bayes_causal.numerics import regimes
+from bayes_causal.numerics.jitted import jitted_once
 from bayes_causal.numerics.regime_errors import Shape, errors, log_densities
 from bayes_causal.numerics.regime_rows import Rows
 
@@ -61,7 +62,7 @@ def compiled(method: Any) -> Any:
         start = regimes.opening(jnp.log(first), log_p[0] if p.ndim == 3 else log_p, log_b.ndim - 2)
         return regimes.forward(log_b, log_p, start, method)
 
-    return jax.jit(whole)
+    return jitted_once(whole)
 
 
 @pytest.mark.parametrize(("k", "m", "dates"), [(3, 1, 5), (2, 3, 5)])
@@ -74,7 +75,7 @@ def test_filter_and_smoother_are_sums_over_all_paths(k: int, m: int, dates: int,
     exact = np.zeros(log_b.shape)
     for t in range(dates):
         np.add.at(exact[t], tuple(paths[:, t + m - lag] for lag in range(m + 1)), weight)
-    np.testing.assert_allclose(jax.jit(regimes.smoothed)(ours.joint), exact, atol=1e-12)
+    np.testing.assert_allclose(jitted_once(regimes.smoothed)(ours.joint), exact, atol=1e-12)
     short = every_path(log_b[: dates - 1], p, first)
     late = np.bincount(short[0][:, -1], np.exp(short[1] - logsumexp(short[1])), k)
     np.testing.assert_allclose(regimes.filtered(ours.joint)[dates - 2], late, atol=1e-12)
@@ -109,7 +110,7 @@ def test_drawn_paths_have_the_law_of_all_paths(k: int, m: int, rng: np.random.Ge
     for method in ("scan", "associative", "quick")[: 3 if m == 1 else 1]:
         quick = method == "quick"
         way = partial(regimes.quick_path, log_b, p, first) if quick else lambda key, m=method: regimes.draw_path(joint, key, m)
-        draw = jax.jit(jax.vmap(way))
+        draw = jitted_once(jax.vmap(way))
         drawn = np.asarray(draw(jax.random.split(jax.random.PRNGKey(seed % 2**30), 20_000)))
         code, power = drawn @ k ** np.arange(4 + m), paths @ k ** np.arange(4 + m)
         counts = np.bincount(code, minlength=k ** (4 + m))[power]
@@ -164,5 +165,5 @@ def test_a_quick_path_finds_what_only_an_unlikely_regime_explains(rng: np.random
     calm = np.array([[0.0, 0.0], [-1e3, -1e3]])
     log_b += calm
     log_b[30] -= 2 * calm
-    drawn = np.asarray(jax.jit(regimes.quick_path)(log_b, p, first, jax.random.PRNGKey(0)))
+    drawn = np.asarray(jitted_once(regimes.quick_path)(log_b, p, first, jax.random.PRNGKey(0)))
     np.testing.assert_array_equal(drawn[1:], np.arange(60) == 30)
