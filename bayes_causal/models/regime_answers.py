@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -198,6 +199,7 @@ def log_likelihood(model: RegimeSwitching, parameters: Mapping[str, Any]) -> Any
         return _by_date(model, parameters)
     import jax
 
+    from bayes_causal.numerics.jitted import jitted_once
     from bayes_causal.numerics.regime_em import Free
     from bayes_causal.numerics.regime_em import log_likelihood as value
 
@@ -205,7 +207,7 @@ def log_likelihood(model: RegimeSwitching, parameters: Mapping[str, Any]) -> Any
     data = model.data
     rows = rows_of(data.outcomes, data.shocks, data.controls, model.order)
     with jax.enable_x64(True):
-        return float(value(Free(model.free.shape, ()), rows, p))
+        return float(jitted_once(partial(value, Free(model.free.shape, ())))(rows, p))
 
 
 def maximum(model: RegimeSwitching, count: int, seed: int) -> tuple[dict[str, np.ndarray], float]:

@@ -21,11 +21,11 @@ from bayes_causal.inference.blocked_gibbs import BlockedGibbs
 from bayes_causal.inference.tree import dataset, info
 from bayes_causal.models.regime_switching import RegimeSwitching
 from bayes_causal.numerics.diagonal_walk import stroller
-from bayes_causal.numerics.jitted import jitted, jitted_once
+from bayes_causal.numerics.jitted import jitted_once
 from bayes_causal.numerics.random_walk import walker
 from bayes_causal.numerics.regime_sweeps import RegimeSweeps
 
-REPLICATES, SWEEPS, DATES = 3000, 5, 16
+REPLICATES, SWEEPS, DATES = 2000, 5, 16
 
 
 def small(rng: np.random.Generator, controls: int = 0, dates: int = DATES + 1) -> MultiSeries:
@@ -66,7 +66,7 @@ def after_sweeps(model: RegimeSwitching, form: RegimeSweeps, seed: int) -> dict[
             return form.sites(mine, last, key)
 
         keys = jax.random.split(jax.random.PRNGKey(seed + 1), REPLICATES)
-        found = jitted(jax.vmap(one))(own, outcomes, keys)
+        found = jitted_once(jax.vmap(one))(own, outcomes, keys)
     return {k: np.asarray(v) for k, v in found.items()}
 
 
