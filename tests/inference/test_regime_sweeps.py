@@ -83,6 +83,7 @@ def p_values(model: RegimeSwitching, form: RegimeSweeps, seed: int) -> dict[str,
 CASES: dict[str, tuple[int, dict[str, Any]]] = {
     "headline": (0, {}),
     "lags, tails, a control": (1, {"order": 1, "switching": ["intercept", "shock", "variance", "ar"], "errors": "student_t"}),
+    "lags": (0, {"order": 1}),
     "hamilton": (0, {"form": "hamilton", "order": 2, "switching": ["mean", "shock", "ar", "variance"]}),
     "three, by intercept": (0, {"regimes": 3, "switching": ["intercept", "shock"], "pooling": False, "shock_state": "current"}),
 }
@@ -150,13 +151,16 @@ def test_transitions_know_that_the_first_regime_is_drawn_from_their_law(rng: np.
 
 
 def world(
-    rng: np.random.Generator, dates: int = 150, series: int = 2, apart: float = 4.0
+    rng: np.random.Generator, dates: int = 150, series: int = 2, apart: float = 4.0, turns: int | None = None
 ) -> tuple[MultiSeries, np.ndarray, np.ndarray]:
-    """Two regimes whose sds differ by a factor, one shock: the series, its effects (series, 1, regime), and the regimes."""
+    """Two regimes whose sds differ by a factor, one shock: the series, its effects (series, 1, regime), and the regimes.
+
+    With `turns`, regimes take turns of so many dates.
+    """
     p = np.array([[0.95, 0.05], [0.1, 0.9]])
     z = np.zeros(dates + 1, int)
     for t in range(1, dates + 1):
-        z[t] = rng.choice(2, p=p[z[t - 1]])
+        z[t] = rng.choice(2, p=p[z[t - 1]]) if turns is None else t // turns % 2
     beta = rng.normal(0.5, 0.3, (series, 1, 2))
     x, noise = rng.normal(size=dates), rng.normal(size=(dates, series))
     y = 1 + beta[:, 0, z[:-1]].T * x[:, None] + np.array([0.5, 0.5 * apart])[z[1:], None] * noise
@@ -208,8 +212,11 @@ def test_nuts_starts_at_the_mode_in_order(rng: np.random.Generator) -> None:
 
 @pytest.mark.slow
 def test_blocks_agree_with_nuts_on_the_twin(rng: np.random.Generator, disagreements: Callable[..., Any]) -> None:
-    """Forty dates, two series, a lag: NUTS from the mode; means and sds within four Monte Carlo errors; faults are seen."""
-    data, _, _ = world(rng, 40)
+    """Sixty dates, a lag, NUTS from the mode: means and sds within Monte Carlo errors; faults are seen.
+
+    Regimes are far apart and both often seen: else regimes that change names are modes that NUTS does not pass between.
+    """
+    data, _, _ = world(rng, 60, apart=6.0, turns=12)
     model = RegimeSwitching(data, order=1)
     names = ["transition", "sigma", "intercept", "shock_effect", "ar", "shock_mean"]
 
@@ -217,6 +224,6 @@ def test_blocks_agree_with_nuts_on_the_twin(rng: np.random.Generator, disagreeme
         return dataset(model, model.natural(engine.sample(model, seed=1).sites), ("chain", "draw"))[names]
 
     a = posterior(BlockedGibbs(draws=2000, warmup=300, progress=False))
-    b = posterior(bc.NumpyroNuts(draws=400, warmup=300, chain_method="vectorized", progress=False))
-    assert disagreements(a, b, None) == []
-    assert disagreements(a * 1.2 + 0.05, b, None), "draws shifted and stretched would go unseen"
+    b = posterior(bc.NumpyroNuts(draws=300, warmup=250, chain_method="vectorized", progress=False))
+    assert disagreements(a, b) == []
+    assert disagreements(a * 1.2 + 0.05, b), "draws shifted and stretched would go unseen"
