@@ -177,7 +177,8 @@ def _tell(folder: Path, options: argparse.Namespace) -> int:
     """The verdict on stdout; the status it asks for."""
     estimates = json.loads((folder / "estimates.json").read_text(encoding="utf-8"))
     if options.json:
-        print(json.dumps(estimates["verdict"], ensure_ascii=False))
+        answer = {"answer": estimates["answer"]} if "answer" in estimates else {}
+        print(json.dumps(estimates["verdict"] | answer, ensure_ascii=False))
     elif not options.quiet:
         from bayes_causal.study.inventory import verdict_text
 

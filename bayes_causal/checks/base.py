@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import xarray as xr
 
 
 @dataclass(frozen=True)
@@ -40,6 +47,23 @@ class Check:
     def blocks(self) -> bool:
         """True where the verdict must not be given."""
         return self.severity == "blocking" and self.passed is False
+
+
+def answers(draws: xr.DataArray) -> Iterator[tuple[dict[str, Any], xr.DataArray]]:
+    """Labels and (chain, draw) draws of every answer to one question: one, or one for each series and shock."""
+    own = [str(d) for d in draws.dims if d not in ("chain", "draw")]
+    draws = draws.transpose("chain", "draw", *own)
+    for place in np.ndindex(*draws.shape[2:]):
+        at = dict(zip(own, place, strict=True))
+        labels = {d: draws[d].values[k].item() for d, k in at.items()}
+        yield labels, draws.isel(at, drop=True)
+
+
+def said(labels: Mapping[str, Any]) -> str:
+    """Labels of an answer in words: of a shock and a series, which moves what."""
+    if set(labels) == {"series", "shock"}:
+        return f"{labels['shock']} on {labels['series']}"
+    return ", ".join(f"{k} {v}" for k, v in labels.items())
 
 
 def needs_rows(name: str, model: Any, severity: Literal["info", "warning", "blocking"] = "warning") -> Check | None:

@@ -62,6 +62,11 @@ def series(module: str) -> dict[str, str]:
     return {"time_series": module}
 
 
+def several(module: str) -> dict[str, str]:
+    """A module for several series that shocks hit."""
+    return {"multi_series": module}
+
+
 def donors(module: str) -> dict[str, str]:
     """A module for models that weight donors."""
     return dict.fromkeys(("synthetic_control", "synthetic_did"), module)
@@ -107,6 +112,9 @@ CHECKS: dict[str, CheckEntry] = {
         CheckEntry("period_concentration", periods("weighted_periods"), "which periods before carry the weight?"),
         CheckEntry("unshared_trend", donors("donor_pool"), "does the treated unit wander off its donors?"),
         CheckEntry("shared_errors", {"synthetic_control": "shared_errors"}, "do treated units err together, all pairs alike?"),
+        CheckEntry("label_switching", several("regimes"), "are regimes told apart?"),
+        CheckEntry("look_ahead", several("regimes"), "do today's regimes know what came after?"),
+        CheckEntry("shock_foretold", several("regimes"), "are shocks news, or could they be foretold?"),
         CheckEntry("mde", any_kind("design") | series("power"), "how large must an effect be to show?"),
     )
 }

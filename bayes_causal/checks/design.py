@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
-from bayes_causal.checks.base import Check, needs_panel, needs_rows
+from bayes_causal.checks.base import Check, answers, needs_panel, needs_rows, said
 from bayes_causal.data.panel import Panel
 from bayes_causal.data.panel_source import PanelSource
 from bayes_causal.errors import EstimandError
@@ -50,10 +50,14 @@ def mde(model: Model, tree: xr.DataTree, *, level: float = 0.9) -> Check:
 
     headline = model.headline if isinstance(model, Describes) else Estimand()
     unit = model.unit if isinstance(model, Describes) else ""
-    answer = from_draws(model.effect(tree["posterior"].to_dataset(), headline), headline, "posterior", level=level)
-    smallest = float((ndtri((1 + level) / 2) + POWER_Z) * answer.std_error)
-    numbers = {"mde": smallest, "level": level, "power": 0.8, "estimate": float(answer.value)}
-    text = f"An effect of ±{smallest:.3g} {unit} would be found with 80% probability at the {level:.0%} level"
+    times, table = ndtri((1 + level) / 2) + POWER_Z, []
+    for labels, draws in answers(model.effect(tree["posterior"].to_dataset(), headline)):
+        answer = from_draws(draws, headline, "posterior", level=level)
+        table.append(labels | {"mde": float(times * answer.std_error), "estimate": float(answer.value)})
+    smallest, of = table[0]["mde"], {k: v for k, v in table[0].items() if k not in ("mde", "estimate")}
+    numbers = {"mde": smallest, "level": level, "power": 0.8, "estimate": table[0]["estimate"]}
+    what = f"An effect of {said(of)} of" if of else "An effect of"
+    text = f"{what} ±{smallest:.3g} {unit} would be found with 80% probability at the {level:.0%} level"
     if isinstance(model, PanelModel):
         numbers["mde_in_sd"] = smallest / model.panel.scale
         treated, cells = model.panel.counts["treated_cells"], model.panel.counts["cells"] - model.panel.counts["missing_cells"]
@@ -61,7 +65,7 @@ def mde(model: Model, tree: xr.DataTree, *, level: float = 0.9) -> Check:
         text += (
             f" ({numbers['mde_in_sd']:.2f} sds of the outcome; {treated:,} of {cells:,} cells are treated, {treated / cells:.1%})"
         )
-    return Check("mde", None, "info", f"{text}. Smaller effects can be there and not show.", numbers)
+    return Check("mde", None, "info", f"{text}. Smaller effects can be there and not show.", numbers, table if of else ())
 
 
 def few_clusters(model: Model, tree: xr.DataTree) -> Check:

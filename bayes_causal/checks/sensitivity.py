@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import xarray as xr
 
-from bayes_causal.checks.base import Check
+from bayes_causal.checks.base import Check, answers, said
 from bayes_causal.estimates import Estimand
 from bayes_causal.models.base import Describes, Model
 
@@ -28,16 +28,25 @@ def prior_sensitivity(model: Model, tree: xr.DataTree) -> Check:
     prior = sum(v.values for v in tree["log_prior"].data_vars.values())
     likelihood = tree["log_likelihood"].to_dataset()["y"].values
     likelihood = likelihood.reshape(*likelihood.shape[:2], -1).sum(-1)
-    draws = model.effect(tree["posterior"].to_dataset(), replace(headline, by=None)).transpose("chain", "draw").values
-    draws = draws[:, _kept(draws.shape[1], likelihood.shape[1])]
-    numbers = {"prior": _scaled(draws, np.asarray(prior)), "likelihood": _scaled(draws, likelihood)}
+    posterior = tree["posterior"].to_dataset()
+    table = []
+    for labels, draws in answers(model.effect(posterior, replace(headline, by=None))):
+        few = draws.values[:, _kept(draws.shape[1], likelihood.shape[1])]
+        table.append(labels | {"prior": _scaled(few, np.asarray(prior)), "likelihood": _scaled(few, likelihood)})
+    worst = max(table, key=lambda r: r["prior"])
+    numbers = {k: worst[k] for k in ("prior", "likelihood")}
+    labels = {k: v for k, v in worst.items() if k not in numbers}
+    what = f"{headline.name} of {said(labels)}" if labels else headline.name
     moved = numbers["prior"] >= THRESHOLD
-    said = f"Sensitivity to the prior {numbers['prior']:.3f}, to the likelihood {numbers['likelihood']:.3f} (limit {THRESHOLD})."
+    told = f"Sensitivity to the prior {numbers['prior']:.3f}, to the likelihood {numbers['likelihood']:.3f} (limit {THRESHOLD})."
+    rows = table if labels else ()
     if not moved:
-        return Check("prior_sensitivity", True, "warning", f"The prior hardly matters for the {headline.name}. {said}", numbers)
+        most = ", and for all others less" if labels else ""
+        text = f"The prior hardly matters for the {what}{most}. {told}"
+        return Check("prior_sensitivity", True, "warning", text, numbers, rows)
     why = "the prior and the data disagree" if numbers["likelihood"] >= THRESHOLD else "the data say little, the prior fills in"
-    text = f"The prior matters for the {headline.name}: {why}. {said} Look at `priors` in the study and state why they are right."
-    return Check("prior_sensitivity", False, "warning", text, numbers)
+    text = f"The prior matters for the {what}: {why}. {told} Look at `priors` in the study and state why they are right."
+    return Check("prior_sensitivity", False, "warning", text, numbers, rows)
 
 
 def _kept(have: int, left: int) -> np.ndarray:

@@ -83,6 +83,9 @@ class Kind:
         The commented keys of a new study file.
     lazy : str
         ``module:name`` of the container's sibling for data larger than memory, where there is one.
+    together : bool
+        Whether outcomes are modelled together, and a study names under `question` which shock and outcome it is about; else every
+        outcome is a study of its own.
     """
 
     name: str
@@ -98,6 +101,7 @@ class Kind:
     sections: tuple[str, ...] = ()
     template: str = ""
     lazy: str = ""
+    together: bool = False
 
     def asked(self, estimand: str) -> str:
         """An estimand in words; its own name where it has none."""
@@ -175,8 +179,11 @@ KINDS: dict[str, Kind] = {
             "declare_multi_series:declared_problems",
             "data",
             "A shock",
+            {"regime_effect": "response to a unit of a shock, averaged over regimes with today's probabilities"},
             counts=_ROWS | {"dates": "dates", "series": "series", "shocks": "shocks", "controls": "controls"},
+            sections=("regimes", "regime-effects", "responses", "transitions"),
             template=MULTI_TEMPLATE,
+            together=True,
         ),
         Kind(
             "cross_section",

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 KIND = "multi_series"
+KNOWN = "the table comes from a lake of `bayes-causal macro build`, in which nothing is known before its release date"
 
 
 def load_multi_series(keys: Mapping[str, Any], base: str | Path, outcome: str | None = None) -> tuple[MultiSeries, Provenance]:
@@ -48,7 +49,10 @@ def load_multi_series(keys: Mapping[str, Any], base: str | Path, outcome: str | 
     declared = columns | {key: given[key] for key in (*DIMS, "time") if key in given}
     if not declared.get("outcomes"):
         raise DataError("`data` does not say which columns are the series: add `outcomes: [NAME, …]`")
-    return MultiSeries.from_frame(table, **declared), provenance
+    found = MultiSeries.from_frame(table, **declared)
+    if read is None:
+        return found, provenance
+    return MultiSeries(found.dataset.assign_attrs(known=KNOWN)), provenance
 
 
 def _lake(given: Mapping[str, Any], base: Path) -> tuple[pa.Table, Provenance] | None:

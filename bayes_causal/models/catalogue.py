@@ -227,30 +227,33 @@ MODELS: dict[str, ModelEntry] = {
             "bayes_causal.models.regime_switching",
             "RegimeSwitching",
             "multi_series",
-            "regime switching: what shocks do to several series in each of a few regimes that they are in together",
-            "a regression whose coefficients depend on a hidden Markov regime",
-            "shocks as good as random given controls, lags and regime; effects stable within a regime; few regimes, all in them",
+            "regime switching: what shocks do to several series, in each of a few hidden regimes that all are in together",
+            "a regression by regime",
+            "shocks as good as random given controls, lags and the regime; few lasting regimes; effects stable within them",
             ("regime_effect",),
             ("regime", "series", "shock", "horizon"),
-            label="Hierarchical regime switching",
+            label="Regime switching",
             handbook="regression",
             weighs=(
-                "averages effects of regimes with their probabilities today, filtered and never smoothed; the prior pulls the "
-                "effects of one shock on several series towards each other"
+                "averages the effects of the regimes with the probabilities that they have today; the prior pulls effects of one "
+                "shock on several series towards each other and, weakly, towards zero"
             ),
             equations=(
-                "r_at = α_a,z_t + Σ_s β_a,s,z_t−1 x_st + γ_a′c_t + Σ_l φ_a,l r_a,t−l + σ_a,z_t ε_at",
-                "P(z_t = k | z_t−1 = j) = P_jk,   β_a,s,k = b_s,k + ω_s ζ_a,s,k",
+                "r_at = α_az + Σ_s β_asz′ x_st + γ_a′c_t + Σ_l φ_al r_a,t−l + σ_az ε_at   z the regime of date t",
+                "form: hamilton   the same of deviations from the means of the regimes: r_a,t−l − μ of the regime of date t−l",
+                "z follows a Markov chain:   P(z_t = k, given z_t−1 = j) = p_jk",
+                "β_ask = b_sk + ω_s ζ_ask,   b ~ N(0, 1),   ζ ~ N(0, 1)",
             ),
             symbols=(
-                ("r_at, x_st, c_t", "series a, shock s and the controls at date t"),
+                ("r_at", "series a at date t; all series are in the same regime"),
                 (
-                    "z_t",
-                    "the regime that all series are in, 0 the calmest; effects load on the one before unless told otherwise",
+                    "z′",
+                    "the regime that an effect loads on: that of the date before the shock, which the shock cannot have moved",
                 ),
-                ("β_a,s,k", "response of series a to one unit of shock s in regime k, like those of the other series"),
-                ("P", "how likely each regime is to follow each other"),
-                ("σ, φ", "size of the errors, and how much of the dates before remains"),
+                ("β_ask", "effect of a unit of shock s on series a in regime k: what this study asks for"),
+                ("c_t", "controls, known at the date they stand at"),
+                ("b_sk, ω_s", "what series have in common in their response to a shock, and how far they differ"),
+                ("p_jk", "how often regime j is followed by k; regimes are sticky a priori, and numbered from the calmest"),
             ),
         ),
     )

@@ -11,6 +11,7 @@ import xarray as xr
 from bayes_causal.models.base import Collapsible, Model, Natural
 
 if TYPE_CHECKING:
+    from bayes_causal.data.multi_series import MultiSeries
     from bayes_causal.data.panel import Panel
     from bayes_causal.data.panel_source import PanelSource
     from bayes_causal.data.time_series import TimeSeries
@@ -134,4 +135,19 @@ class SeriesModel(Model, Collapsible, Natural, Protocol):
 
     def variant(self, *, series: TimeSeries | None = None) -> SeriesModel:
         """The same model on other data."""
+        ...
+
+
+@runtime_checkable
+class ShockModel(Model, Protocol):
+    """A model of several series that shocks hit, in hidden regimes."""
+
+    data: MultiSeries
+
+    def responses(self, posterior: xr.Dataset, horizons: int = 12) -> xr.DataArray:
+        """(chain, draw, series, shock, regime, horizon) responses to a unit of each shock."""
+        ...
+
+    def today(self, posterior: xr.Dataset) -> xr.DataArray:
+        """(chain, draw, regime) law of the regime that the next shock's effect loads on."""
         ...

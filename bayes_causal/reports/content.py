@@ -6,7 +6,7 @@ import csv
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,8 @@ class RunContent:
     assumptions : sequence of (name, sentence, names of the checks that bear on it)
     coefficients : sequence of mappings
         Regression coefficients of the frequentist rows: method, term, value, std_error and what else there is.
+    answer : mapping
+        The answer to the study's question, where it asks for one of several shocks and outcomes; empty elsewhere.
     """
 
     study: Mapping[str, Any]
@@ -61,6 +63,7 @@ class RunContent:
     tree: xr.DataTree
     assumptions: Sequence[tuple[str, str, tuple[str, ...]]] = ()
     coefficients: Sequence[Mapping[str, Any]] = ()
+    answer: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -86,11 +89,18 @@ class RunContent:
     @property
     def headline(self) -> Mapping[str, Any]:
         """The row that answers the study's question: the model's overall effect on the headline estimand and scale."""
+        question = self.labels
         for row in self.rows:
-            if row["framework"] == "bayesian" and self._asked(row) and set(row["by"]) <= set(LABELS):
+            if row["framework"] == "bayesian" and self._asked(row) and (row["by"] == question or set(row["by"]) <= set(LABELS)):
                 return row
         empty = dict.fromkeys(ESTIMATE_COLUMNS)
         return empty | {"method": self.model, "framework": "bayesian", "by": {}, "unit": "", "extra": {}} | dict(self.verdict)
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """Series and shock that the study asks for; empty where there is only one question."""
+        asked = self.answer.get("question")
+        return {"series": asked["outcome"], "shock": asked["shock"]} if asked else {}
 
     @property
     def unit(self) -> str:
@@ -176,6 +186,7 @@ def load(folder: str | Path) -> RunContent:
             comparison=_read_csv(folder / "comparison.csv"),
             checks=[Check(**check) for check in checks],
             manifest=manifest,
+            answer=estimates.get("answer", {}),
             tree=tree.load(folder / "posterior.nc"),
             assumptions=[(a, sentence, tuple(bearing)) for a, sentence, bearing in manifest.get("assumptions", [])],
             coefficients=_read_csv(folder / "coefficients.csv") if (folder / "coefficients.csv").is_file() else [],
@@ -193,6 +204,7 @@ def save(content: RunContent, folder: str | Path) -> None:
     assumptions = [[name, sentence, list(bearing)] for name, sentence, bearing in content.assumptions]
     manifest = dict(content.manifest) | {"study": content.study, "assumptions": assumptions}
     estimates = {"study": content.name, "verdict": content.verdict, "estimates": content.rows}
+    estimates |= {"answer": content.answer} if content.answer else {}
     _write_json(folder / "estimates.json", estimates)
     _write_json(folder / "checks.json", [asdict(c) for c in content.checks])
     _write_json(folder / "manifest.json", manifest)

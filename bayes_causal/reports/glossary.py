@@ -11,7 +11,6 @@ from typing import Any
 from bayes_causal.models.catalogue import MODELS
 
 METHODS = {name: entry.label for name, entry in MODELS.items()} | {
-    "regime_switching": "Regime switching",
     "twfe": "Two-way fixed effects",
     "event_study": "Event study (two-way)",
     "did_2x2": "2×2 DiD",
@@ -91,7 +90,6 @@ TESTED_BY = {name: entry.handbook for name, entry in MODELS.items()} | {
     "randomised_experiment": "A/B test",
     "regression_model": "regression",
     "regression_discontinuity": "regression",
-    "regime_switching": "regression",
     "propensity_model": "propensity score matching",
     "instrumental_variable": "instrumental variables",
     "heterogeneous_effects": "uplift",

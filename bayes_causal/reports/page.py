@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from bayes_causal.checks.base import Check
-from bayes_causal.reports import expected, glossary, numbers, text
+from bayes_causal.reports import expected, glossary, numbers, regimes, text
 from bayes_causal.reports.content import RunContent, every_section, plain
 from bayes_causal.reports.effects import comparison, group_table, table
 from bayes_causal.reports.numbers import number
@@ -25,6 +25,10 @@ TITLES = {
     "donors": "Donors and placebos",
     "controls": "What the expectation is made of",
     "components": "Components",
+    "regimes": "Regimes over time",
+    "regime-effects": "Effects by regime",
+    "responses": "Responses over time",
+    "transitions": "How regimes change",
     "comparison": "Beside frequentist estimates",
     "diagnostics": "Diagnostics",
     "assumptions": "Assumptions",
@@ -57,8 +61,8 @@ def page(content: RunContent, drawn: Iterable[str]) -> dict[str, Any]:
         "data": data(content),
         "groups": groups,
         "grouping": content.grouping,
-        "leads": {"series": expected.words(content)},
-        "grids": {"series": expected.summary(content)},
+        "leads": {"series": expected.words(content)} | regimes.words(content),
+        "grids": {"series": expected.summary(content), "transitions": regimes.grid(content)},
         "comparison": comparison(content),
         "checks": [card(c) for c in sorted(content.checks, key=lambda c: ORDER.index(status(c)))],
         "tally": [

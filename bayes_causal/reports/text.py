@@ -33,7 +33,12 @@ _AVERAGE = {"late": " on average among compliers", "regime_effect": " per unit o
 
 
 def verdict(
-    headline: Row, checks: Sequence[Check], rope: Sequence[float] | None = None, *, kind: Kind = KINDS["panel"]
+    headline: Row,
+    checks: Sequence[Check],
+    rope: Sequence[float] | None = None,
+    *,
+    kind: Kind = KINDS["panel"],
+    sentence: str = "",
 ) -> dict[str, Any]:
     """The verdict of a study, as ``estimates.json`` holds it.
 
@@ -47,12 +52,15 @@ def verdict(
         Region of practical equivalence, in units of the outcome.
     kind : Kind
         Of the data: what has the effect, and what the estimand is called.
+    sentence : str
+        What is said of a reliable result, where somebody knows better than the row alone.
     """
     reasons = [check.name for check in checks if check.blocks]
     keys = ("estimand", "scale", "value", "lower", "upper", "level", "prob_positive", "prob_rope")
     answer = {key: headline.get(key) for key in keys}
     reliable = not reasons and headline.get("value") is not None
-    sentence = _sentence(headline, checks, rope, kind.subject) if reliable else _refusal(headline, reasons, kind)
+    told = sentence or (_sentence(headline, checks, rope, kind.subject) if reliable else "")
+    sentence = told if reliable else _refusal(headline, reasons, kind)
     return answer | {"reliable": reliable, "reasons": reasons, "sentence": sentence}
 
 

@@ -71,7 +71,9 @@ def verdict_text(folder: Path) -> str:
     """What the terminal shows at the end of a run: every method's answer to the study's question, and the verdict."""
     names = ("estimates.json", "manifest.json", "checks.json")
     found, record, checks = (json.loads((folder / name).read_text(encoding="utf-8")) for name in names)
-    content = RunContent(record["study"], found["verdict"], found["estimates"], (), (), record, xr.DataTree())
+    content = RunContent(
+        record["study"], found["verdict"], found["estimates"], (), (), record, xr.DataTree(), answer=found.get("answer", {})
+    )
     causes = [f"{c['name']}: {c['text']}" for c in checks if c["name"] in content.verdict["reasons"]]
     return verdict_table(content.name, content.verdict, content.select(), content.headline, causes, kind=content.kind)
 

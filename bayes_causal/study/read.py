@@ -13,9 +13,14 @@ from pydantic import BaseModel, ValidationError
 from bayes_causal.data.exposures import LAST
 from bayes_causal.errors import StudyError, closest
 from bayes_causal.study.rules import broken_rules
-from bayes_causal.study.schema import DataSection, EngineSection, ModelSection, Study
+from bayes_causal.study.schema import DataSection, EngineSection, ModelSection, QuestionSection, Study
 
-SECTIONS: dict[str, type[BaseModel]] = {"data": DataSection, "model": ModelSection, "engine": EngineSection}
+SECTIONS: dict[str, type[BaseModel]] = {
+    "data": DataSection,
+    "model": ModelSection,
+    "engine": EngineSection,
+    "question": QuestionSection,
+}
 FREE = ("options", "priors")
 PATHS = ("source", "exposures")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Set
 from functools import partial
 from inspect import signature
+from math import isfinite
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -35,6 +36,7 @@ def broken_rules(study: Study, dropped: Set[str] = frozenset()) -> list[str]:
         *_source(study.data, dropped),
         *_kind(study.data),
         *_columns(study.data, dropped),
+        *_question(study, dropped),
         *_model(study, dropped),
         *_engine(study),
         *_listed(study),
@@ -81,6 +83,28 @@ def _columns(data: DataSection, dropped: Set[str]) -> Iterator[str]:
         window = getattr(data, key)
         if window is not None and type(window[0]) is type(window[1]) and window[0] > window[1]:
             yield f"data.{key} is [first, last], and {window[0]} is after {window[1]}"
+
+
+def _question(study: Study, dropped: Set[str]) -> Iterator[str]:
+    """Which shock, outcome and size are asked for, where a study has several; columns of an example are known."""
+    asked, data = study.question, study.data
+    if not KINDS[data.kind].together:
+        if asked is not None:
+            kinds = " and ".join(kind.name for kind in KINDS.values() if kind.together)
+            yield f"question is a key of studies on {kinds} data, and data.kind is {data.kind}"
+        return
+    example = EXAMPLES.get((data.source or "").removeprefix(PREFIX).partition("?")[0])
+    known = example.columns if example and (data.source or "").startswith(PREFIX) else {}
+    shocks, outcomes = data.shocks or known.get("shocks", ()), data.all_outcomes or known.get("outcomes", ())
+    if not shocks and not {"data", "data.shocks"} & dropped:
+        yield "data.shocks is missing: columns whose effects on every series are asked for"
+    if asked is None:
+        return
+    for key, name, names in (("shock", asked.shock, shocks), ("outcome", asked.outcome, outcomes)):
+        if name is not None and names and name not in names:
+            yield f"question.{key} '{name}' is none of data.{key}s{closest(name, names)}"
+    if not isfinite(asked.magnitude) or asked.magnitude == 0:
+        yield f"question.magnitude is by how much the shock moves, a number other than 0, and is {asked.magnitude:g}"
 
 
 def _example(data: DataSection) -> Iterator[str]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bayes_causal.data.kinds import KINDS
 from bayes_causal.errors import BayesCausalError, StudyError
 from bayes_causal.study.folder import claim, whole
 from bayes_causal.study.manifest import Stages, data_record, manifest
+from bayes_causal.study.question import answer, asked
 from bayes_causal.study.read import read_study, study_from
 from bayes_causal.study.schema import Study
 
@@ -26,7 +28,10 @@ FURTHER_CHECKS = ("convergence",)
 
 @dataclass(frozen=True, eq=False)
 class Answer:
-    """Everything said about one outcome; the first estimate is the model's headline."""
+    """Everything said about one outcome, or about several together; the first estimate is the model's headline.
+
+    Of several together, `labels` are those of the row that the study asks for, and `answered` is that row told in full.
+    """
 
     outcome: str
     data: dict[str, Any]
@@ -34,6 +39,8 @@ class Answer:
     tree: xr.DataTree
     estimates: list[Estimate]
     checks: list[Check]
+    labels: Mapping[str, str] = field(default_factory=dict)
+    answered: Mapping[str, Any] = field(default_factory=dict)
 
 
 def run_study(
@@ -78,11 +85,16 @@ def run_study(
     target = Path(str(resolved.output))
     claim(target, force=force)
     stages = Stages(progress)
-    outcomes = resolved.data.all_outcomes or (None,)
+    outcomes = _outcomes(resolved)
     answers = [_answer(resolved, outcome, stages, first=k == 0, quiet=quiet) for k, outcome in enumerate(outcomes)]
     with whole(target, force=force) as folder:
         _write(resolved, answers, stages, folder)
     return target
+
+
+def _outcomes(study: Study) -> tuple[str | None, ...]:
+    """Outcomes that are modelled one after the other; one None where they are modelled together, or the data name theirs."""
+    return (None,) if KINDS[study.data.kind].together else study.data.all_outcomes or (None,)
 
 
 def resolve(
@@ -110,27 +122,30 @@ def _answer(study: Study, outcome: str | None, stages: Stages, *, first: bool, q
     from bayes_causal.data.load import load_data
     from bayes_causal.inference.fit import fit
 
-    said = f"{outcome}: " if len(study.data.all_outcomes) > 1 else ""
+    said = f"{outcome}: " if len(_outcomes(study)) > 1 else ""
     with stages("data", f"{said}reading the data"):
         data, provenance = load_data(_declared(study), "/", outcome)
         model = _model(study, data)
+        labels = asked(study, data)
     with stages("fit", f"{said}sampling the posterior"):
         tree = fit(model, _engine(study, quiet), seed=study.engine.seed)
     with stages("estimates", f"{said}reading the answers off the posterior"):
         estimates = _estimates(study, model, tree)
     beside = study.model
     with stages("baselines", f"{said}asking the baselines"):
-        estimates += run_baselines(
+        others = run_baselines(
             data, study.baselines, model.headline, level=study.level, beside=beside.name, options=beside.options
         )
+        estimates += [replace(e, unit=e.unit or model.unit) for e in others]
     with stages("checks", f"{said}checking"):
         checks = check(model, tree, study.checks if first else FURTHER_CHECKS)
-    name = outcome or data.outcome_name
+    name = outcome or getattr(data, "outcome_name", "") or labels["series"]
+    answered = answer(study, model, tree, labels) if labels else {}
     if said:
         estimates = [e.labelled(outcome=name) for e in estimates]
     if not first:
         checks = [replace(c, name=f"{c.name} ({name})", severity="warning") for c in checks]
-    return Answer(name, data_record(data.counts, provenance), model, tree, estimates, checks)
+    return Answer(name, data_record(data.counts, provenance), model, tree, estimates, checks, labels, answered)
 
 
 def model_of(study: Study) -> Any:
@@ -142,7 +157,7 @@ def data_of(study: Study) -> Any:
     """The data of a study's headline."""
     from bayes_causal.data.load import load_data
 
-    return load_data(_declared(study), "/", next(iter(study.data.all_outcomes), None))[0]
+    return load_data(_declared(study), "/", _outcomes(study)[0])[0]
 
 
 def _declared(study: Study) -> dict[str, Any]:
@@ -171,14 +186,21 @@ def _engine(study: Study, quiet: bool) -> Any:
 
 
 def _estimates(study: Study, model: Any, tree: xr.DataTree) -> list[Estimate]:
-    """The headline first, then whatever else the model reports."""
+    """The headline first, then whatever else the model reports; responses to shocks by regime and horizon last."""
+    from bayes_causal.estimates import from_draws
     from bayes_causal.inference.estimate import estimate
+    from bayes_causal.models.kinds import ShockModel
 
-    asked = dict.fromkeys([model.headline, *model.estimands()])
-    return [
+    wanted = dict.fromkeys([model.headline, *model.estimands()])
+    told = [
         estimate(model, tree, e, level=study.level, interval=study.interval, rope=study.rope if e == model.headline else None)
-        for e in asked
+        for e in wanted
     ]
+    if isinstance(model, ShockModel):
+        draws, asked_by = model.responses(tree["posterior"].to_dataset()), replace(model.headline, by="horizon")
+        kept: dict[str, Any] = {"level": study.level, "interval": study.interval, "unit": told[0].unit}
+        told.append(from_draws(draws, asked_by, model.name, **kept))
+    return told
 
 
 def _write(study: Study, answers: list[Answer], stages: Stages, folder: Path) -> None:
@@ -186,8 +208,8 @@ def _write(study: Study, answers: list[Answer], stages: Stages, folder: Path) ->
     from bayes_causal.inference import tree
     from bayes_causal.reports import content, html
 
-    for answer in answers:
-        tree.save(answer.tree, folder / ("posterior.nc" if answer is answers[0] else f"posterior_{answer.outcome}.nc"))
+    for one in answers:
+        tree.save(one.tree, folder / ("posterior.nc" if one is answers[0] else f"posterior_{one.outcome}.nc"))
     with stages("report", "writing the report"):
         told = _content(study, answers, stages)
         html.write(told, folder)
@@ -195,17 +217,19 @@ def _write(study: Study, answers: list[Answer], stages: Stages, folder: Path) ->
 
 
 def _content(study: Study, answers: list[Answer], stages: Stages) -> RunContent:
-    from bayes_causal.data.kinds import KINDS
-    from bayes_causal.reports import tables, text
+    from bayes_causal.reports import shock_words, tables, text
     from bayes_causal.reports.content import RunContent
 
     head = answers[0]
     checks = [c for a in answers for c in a.checks]
     rows, coefficients = tables.split_coefficients([row for a in answers for e in a.estimates for row in e.rows()])
     record = _record(study, answers, stages)
+    rows = [row | {"unit": row["by"].get("series", row["unit"])} for row in rows]
+    headline = next(r for r in rows if all(r["by"].get(k) == v for k, v in head.labels.items()))
+    told = shock_words.told(head.answered, checks) if head.answered else {}
     return RunContent(
         study=record["study"],
-        verdict=text.verdict(head.estimates[0].rows()[0], checks, study.rope, kind=KINDS[study.data.kind]),
+        verdict=text.verdict(headline, checks, study.rope, kind=KINDS[study.data.kind], sentence=told.get("sentence", "")),
         rows=rows,
         comparison=[row for a in answers for row in tables.comparison(a.estimates, a.estimates[0])],
         checks=checks,
@@ -213,6 +237,7 @@ def _content(study: Study, answers: list[Answer], stages: Stages) -> RunContent:
         tree=head.tree,
         assumptions=[(a.name, a.sentence, a.checks) for a in head.model.assumptions()],
         coefficients=coefficients,
+        answer=told,
     )
 
 

@@ -97,6 +97,14 @@ class EngineSection(Section):
     seed: int = Field(1, ge=0, lt=2**32)
 
 
+class QuestionSection(Section):
+    """Of several series and shocks, the ones the verdict is about."""
+
+    shock: str | None = Field(None, description="the column that moves; the first shock if left out")
+    outcome: str | None = Field(None, description="the series that responds; the first if left out")
+    magnitude: float = Field(1.0, description="by how much the shock moves, in its own unit")
+
+
 class Study(Section):
     """A study: data, model, engine, and what is set beside the answer. Made by `read_study`, or from the same keys in Python."""
 
@@ -104,6 +112,7 @@ class Study(Section):
     data: DataSection = DataSection()
     model: ModelSection = ModelSection()
     engine: EngineSection = EngineSection()
+    question: QuestionSection | None = None
     level: float = Field(0.9, gt=0, lt=1)
     interval: Interval = "eti"
     rope: tuple[float, float] | None = None

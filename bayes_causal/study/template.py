@@ -16,6 +16,12 @@ DATA = """\
 data:
   source: data.csv             # csv, csv.gz, parquet, a glob or folder of parquet, a URL, or example:NAME; relative to this file
 """
+QUESTION = """\
+question:                      # what the verdict is about; the first of each if left out
+  shock: shock
+  outcome: stocks
+  magnitude: 1.0               # by how much the shock moves, in its own unit
+"""
 REST = """\
 engine:
   name: auto                   # auto | nuts | pymc | nutpie | pymc_numpyro
@@ -32,6 +38,10 @@ output: runs/study             # relative to this file
 """
 
 SHOWN = {
+    "order": "lags of each series in its own equation: 0, 1, 2, ...",
+    "switching": "a list of what differs by regime: intercept (mean with form hamilton), shock, variance, ar",
+    "transition_covariates": "columns that transitions hang on",
+    "reference": "the series that numbers the regimes; the first if left out",
     "seasonal": "a list, as [{period: 12}] for months or [{period: 7}, {period: 52, duration: 7}] for days",
     "ar": "lags that errors depend on: 0, 1, 2, ...",
 }
@@ -51,6 +61,7 @@ def template(model: str) -> str:
     entry = MODELS[model]
     head = "\n".join(textwrap.wrap(f"{entry.name}: {entry.line}", 120, initial_indent="# ", subsequent_indent="# "))
     data = f"{DATA}  kind: {entry.kind}\n{KINDS[entry.kind].template}"
+    data += QUESTION if KINDS[entry.kind].together else ""
     return f"{head}\nname: study\n{data}model:\n  name: {entry.name}\n{_options(entry)}{_priors(entry)}{REST}"
 
 

@@ -26,6 +26,10 @@ from bayes_causal.reports.figures import (
     power,
     predictive,
     raw_means,
+    regime_bands,
+    regime_effects,
+    responses,
+    transitions,
     unit_gaps,
     weights,
 )
@@ -45,7 +49,7 @@ class Drawing:
     caption: str
 
 
-DISTRUSTED = ("verdict", "event-time", "groups", "series", "donors", "comparison")
+DISTRUSTED = ("verdict", "event-time", "groups", "series", "donors", "comparison", "regimes", "regime-effects", "responses")
 
 FIGURES = (
     Drawing("effect", "verdict", effect.draw, effect.alt, effect.CAPTION),
@@ -56,6 +60,10 @@ FIGURES = (
     Drawing("period_weights", "donors", period_weights.draw, period_weights.alt, period_weights.CAPTION),
     Drawing("controls", "controls", controls.draw, controls.alt, controls.CAPTION),
     Drawing("components", "components", components.draw, components.alt, components.CAPTION),
+    Drawing("regime_bands", "regimes", regime_bands.draw, regime_bands.alt, regime_bands.CAPTION),
+    Drawing("regime_effects", "regime-effects", regime_effects.draw, regime_effects.alt, regime_effects.CAPTION),
+    Drawing("responses", "responses", responses.draw, responses.alt, responses.CAPTION),
+    Drawing("transitions", "transitions", transitions.draw, transitions.alt, transitions.CAPTION),
     Drawing("raw_means", "raw-means", raw_means.draw, raw_means.alt, raw_means.CAPTION),
     Drawing("event_study", "event-time", event_study.draw, event_study.alt, event_study.CAPTION),
     Drawing("groups", "groups", groups.draw, groups.alt, groups.CAPTION),
