@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bayes_causal.checks.base import Check
-from bayes_causal.reports.numbers import decimals, level, number, probability
+from bayes_causal.reports.numbers import compact, decimals, level, number, probability
 
 FORETOLD = "shock_foretold"
 IS_NOT = (
@@ -41,7 +41,7 @@ def _effect(answer: Mapping[str, Any]) -> str:
 
 
 def _by(magnitude: float) -> str:
-    return f"{'higher' if magnitude > 0 else 'lower'} by {number(abs(magnitude), None)}"
+    return f"{'higher' if magnitude > 0 else 'lower'} by {compact(abs(magnitude))}"
 
 
 def _size(row: Mapping[str, Any]) -> str:

@@ -27,8 +27,8 @@ def draw(content: RunContent) -> Figure | None:
         return None
     figure, (above, below) = style.canvas(4.3, (1.25, 1), share_x=True)
     x = regimes.dates(content).x
-    step = float(np.median(np.diff(x)))
-    _bands(above, content, x, step)
+    edges = np.r_[x[0], (x[1:] + x[:-1]) / 2, x[-1]]
+    _bands(above, content, edges)
     above.plot(x, regimes.series(content), color=style.INK, linewidth=1.1)
     style.title(above, content.labels["series"], above_legend=True)
     style.legend(above, 4)
@@ -39,7 +39,7 @@ def draw(content: RunContent) -> Figure | None:
     style.legend(below, 3)
     below.set_ylim(0, 1)
     below.set_yticks([0, 0.5, 1])
-    below.set_xlim(x[0] - step / 2, x[-1] + step / 2)
+    below.set_xlim(x[0], x[-1])
     regimes.dates(content).format(below)
     return figure
 
@@ -52,17 +52,16 @@ def alt(content: RunContent) -> str:
     return f"Probabilities of regimes from {first} to {last}: {', '.join(parts)}."
 
 
-def _bands(axes: Axes, content: RunContent, x: np.ndarray, step: float) -> None:
+def _bands(axes: Axes, content: RunContent, edges: np.ndarray) -> None:
     likely = regimes.probable(content, "smoothed").argmax(1)
     for i, k in enumerate(regimes.regimes(content)):
-        for low, high in spells(likely == i):
-            label = f"regime {k}" if low == spells(likely == i)[0][0] else None
+        for n, (low, high) in enumerate(spells(likely == i)):
             look = {"color": regimes.color(content, k), "alpha": 0.28, "linewidth": 0, "zorder": 0}
-            axes.axvspan(x[low] - step / 2, x[high] + step / 2, label=label, **look)
+            axes.axvspan(edges[low], edges[high + 1], label=None if n else f"regime {k}", **look)
     hit = regimes.recessions(content)
     for n, (low, high) in enumerate([] if hit is None else spells(hit)):
         look = {"facecolor": "none", "edgecolor": style.MUTED, "hatch": "//////", "linewidth": 0, "zorder": 1}
-        axes.axvspan(x[low] - step / 2, x[high] + step / 2, 0, 0.07, label=None if n else "recession", **look)
+        axes.axvspan(edges[low], edges[high + 1], 0, 0.07, label=None if n else "recession", **look)
 
 
 def _areas(axes: Axes, content: RunContent, x: np.ndarray) -> None:

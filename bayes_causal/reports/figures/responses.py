@@ -16,7 +16,7 @@ CAPTION = (
     "Impulse responses: what a unit of the shock at date 0 adds to each outcome at that date and later ones, by the regime it "
     "hits, with bands of the study's level. Not summed: the sum over dates is what a level of the outcome moves by."
 )
-MOST = 4
+MOST, FEWEST, NOTABLE = 4, 4, 0.01
 
 
 @style.house
@@ -56,11 +56,23 @@ def _names(content: RunContent) -> list[str]:
     return sorted(names, key=lambda n: n != content.labels["series"])[:MOST]
 
 
+def _last(content: RunContent) -> int:
+    """The last horizon at which some interval is wider than a hundredth of the widest; a few at least."""
+    found = regimes.rows(content, "regime", "series", "shock", "horizon")
+    found = [r for r in found if r["by"]["shock"] == content.labels["shock"]]
+    reach: dict[str, dict[int, float]] = {}
+    for r in found:
+        most, name, h = max(abs(r["lower"]), abs(r["upper"])), r["by"]["series"], r["by"]["horizon"]
+        reach.setdefault(name, {})[h] = max(most, reach.get(name, {}).get(h, 0.0))
+    return max(h for own in reach.values() for h, v in own.items() if h <= FEWEST or v > NOTABLE * max(own.values()))
+
+
 def _path(content: RunContent, name: str, regime: int) -> list[tuple[int, float, float, float]]:
     """Horizon, value, lower and upper end of one series in one regime."""
+    last = _last(content)
     asked = {"series": name, "shock": content.labels["shock"], "regime": regime}
     found = regimes.rows(content, "regime", "series", "shock", "horizon")
-    kept = [r for r in found if all(r["by"][k] == v for k, v in asked.items())]
+    kept = [r for r in found if r["by"]["horizon"] <= last and all(r["by"][k] == v for k, v in asked.items())]
     return [(r["by"]["horizon"], r["value"], r["lower"], r["upper"]) for r in sorted(kept, key=lambda r: r["by"]["horizon"])]
 
 

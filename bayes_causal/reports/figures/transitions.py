@@ -44,7 +44,7 @@ def alt(content: RunContent) -> str:
 def _matrix(axes: Axes, content: RunContent, numbers: list[int]) -> None:
     draws, tail = flat(content.dataset("posterior")["transition"]), (1 - content.verdict["level"]) / 2
     mean, (low, high) = draws.mean(0), np.quantile(draws, [tail, 1 - tail], axis=0)
-    axes.imshow(mean, cmap="Blues", vmin=0, vmax=1.35, aspect="auto")
+    axes.imshow(mean, cmap="Blues", vmin=0, vmax=1.8, aspect="auto")
     for i, j in np.ndindex(*mean.shape):
         words = f"{number(mean[i, j], 2)}\n{number(low[i, j], 2)} to {number(high[i, j], 2)}"
         axes.text(j, i, words, ha="center", va="center", color=style.INK, fontsize=10, linespacing=1.4)
