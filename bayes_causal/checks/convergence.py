@@ -95,7 +95,12 @@ def _label(name: str, x: xr.DataArray, dims: tuple[Any, ...], k: int) -> str:
     if not dims:
         return name
     index = np.unravel_index(k, x.shape[2:])
-    return f"{name}[{', '.join(str(x[d].values[i]) for d, i in zip(dims, index, strict=True))}]"
+    return f"{name}[{', '.join(_word(x[d].values[i]) for d, i in zip(dims, index, strict=True))}]"
+
+
+def _word(value: Any) -> str:
+    """A label as text; dates without a midnight."""
+    return np.datetime_as_string(value).removesuffix("T00:00:00.000000000") if isinstance(value, np.datetime64) else str(value)
 
 
 def _energy(tree: xr.DataTree) -> dict[str, float]:

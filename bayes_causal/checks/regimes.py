@@ -17,13 +17,18 @@ FORETOLD = 0.01
 NONE = "Does not apply: the model has no hidden regimes."
 
 
+def _hit(model: Any) -> bool:
+    """Whether shocks hit several series here, in hidden regimes."""
+    return isinstance(model, ShockModel)
+
+
 def label_switching(model: Any, tree: xr.DataTree, *, limit: float = SWITCHED) -> Check:
     """How often a sweep gave regimes each other's numbers, and how surely dates belong to one of them.
 
     Regimes are numbered by what orders them, sweep by sweep; where they are alike, a number changes hands, and effects by regime
     are mixtures (Frühwirth-Schnatter 2001, doi:10.1198/016214501750333063). A rate below `limit` passes.
     """
-    if not isinstance(model, ShockModel):
+    if not _hit(model):
         return Check("label_switching", None, "info", NONE)
     posterior, stats = tree["posterior"].to_dataset(), tree["sample_stats"].to_dataset()
     smoothed = posterior["smoothed"].mean(("chain", "draw"))
@@ -58,7 +63,7 @@ def look_ahead(model: Any, tree: xr.DataTree) -> Check:
     Of a few draws of the parameters and a few dates. Smoothed probabilities, which do look ahead, are the proof that the replaced
     rows would show. The parameters themselves were estimated from all dates.
     """
-    if not isinstance(model, ShockModel):
+    if not _hit(model):
         return Check("look_ahead", None, "info", NONE)
     data = model.data
     parameters = _parameters(model, tree["posterior"].to_dataset())
@@ -145,13 +150,14 @@ def shock_foretold(model: Any, tree: xr.DataTree, *, limit: float = FORETOLD) ->
     """
     from scipy.special import fdtrc
 
-    if not isinstance(model, ShockModel) or not model.data.shock_names:
+    if not _hit(model) or not model.data.shock_names:
         return Check("shock_foretold", None, "info", "Does not apply: there are no shocks.")
     data = model.data
     known = np.column_stack([data.controls[1:], data.outcomes[:-1], data.shocks[:-1]])
     design = np.column_stack([np.ones(len(known)), (known - known.mean(0)) / known.std(0)])
     rank = int(np.linalg.matrix_rank(design))
-    left, table = len(design) - rank, []
+    left = len(design) - rank
+    table: list[dict[str, Any]] = []
     for name, x in zip(data.shock_names, data.shocks[1:].T, strict=True):
         rest = float(((x - design @ np.linalg.lstsq(design, x, rcond=None)[0]) ** 2).sum())
         total = float(((x - x.mean()) ** 2).sum())

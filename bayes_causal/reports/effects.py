@@ -85,10 +85,10 @@ def also(content: RunContent) -> dict[str, Any] | None:
     body = []
     for row in rows:
         places = numbers.decimals(row["std_error"], row["value"])
-        what = f"{content.kind.asked(row['estimand'])} ({row['scale']})"
+        what = row["by"].get("shock") or f"{content.kind.asked(row['estimand'])} ({row['scale']})"
         cells = _answer(row, places, None)
         body.append([what, row["unit"], row["method"], *cells[1:-1]])
-    head = ["Estimand", "Outcome", "Method", "Effect", "Std error", "Interval", "Evidence"]
+    head = ["A unit of" if content.labels else "Estimand", "Outcome", "Method", "Effect", "Std error", "Interval", "Evidence"]
     return table(head, body, left=3) if body else None
 
 

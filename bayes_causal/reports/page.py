@@ -80,6 +80,11 @@ def question(content: RunContent) -> str:
     v = content.verdict
     scale = "as an effect parameter" if v["scale"] == "mean" else "on the outcome that happened"
     what = content.kind.asked(v["estimand"])
+    if labels := content.labels:
+        return (
+            f"What goes with a unit of {labels['shock']}: {labels['series']}, averaged over regimes with today's probabilities, "
+            f"by {glossary.method_label(content.headline['method'])}"
+        )
     return f"{what[:1].upper()}{what[1:]}: {content.unit}, {scale}, by {glossary.method_label(content.headline['method'])}"
 
 
@@ -91,12 +96,13 @@ def verdict(content: RunContent) -> dict[str, Any]:
     shifts = text.shift_matters(content.checks)
     change = text.relative_change(row) if v["value"] is not None and not shifts else None
     kind = row.get("interval_kind") or "credible"
+    unit = f"{content.unit} per unit of {content.labels['shock']}" if content.labels else content.unit
     figures = [
-        ("Effect", number(v["value"], places, signed=True), f"about {change[0]}" if change else content.unit),
+        ("Effect", number(v["value"], places, signed=True), f"about {change[0]}" if change else unit),
         (
             f"{numbers.level(v['level'])} {kind} interval",
             text.interval_text(v, places),
-            f"about {change[1]} to {change[2]}" if change else content.unit,
+            f"about {change[1]} to {change[2]}" if change else unit,
         ),
         ("P(effect > 0)", numbers.probability(v["prob_positive"]), _rope_note(content)),
     ]

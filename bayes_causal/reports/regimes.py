@@ -14,7 +14,6 @@ from bayes_causal.reports import style
 from bayes_causal.reports.content import RunContent
 from bayes_causal.reports.expected import flat
 from bayes_causal.reports.numbers import decimals, level, number, probability
-from bayes_causal.reports.text import interval_text
 from bayes_causal.reports.timeline import Timeline, timeline
 
 COLORS = {2: (style.SKY, style.VERMILLION), 3: (style.SKY, style.ORANGE, style.VERMILLION)}
@@ -89,7 +88,8 @@ def words(content: RunContent) -> dict[str, list[str]]:
 def _now(content: RunContent) -> list[str]:
     asked, found = content.answer, []
     shares = [
-        f"regime {r['regime']} {probability(r['probability'])} ({interval_text(r, 2)})" for r in asked["regime_probabilities"]
+        f"regime {r['regime']} {probability(r['probability'])} ({number(100 * r['lower'], 0)} to {number(100 * r['upper'], 0)}%)"
+        for r in asked["regime_probabilities"]
     ]
     found.append(
         f"After {asked['as_of']}, with what was known by then, probabilities are: {', '.join(shares)}; the ranges are "
@@ -123,7 +123,7 @@ def grid(content: RunContent) -> dict[str, Any] | None:
     share, body = probable(content, "smoothed").mean(0), []
     for i, k in enumerate(numbers):
         low, middle, high = np.quantile(lasting[:, i], [tail, 0.5, 1 - tail])
-        size = "" if sigma is None else number(sigma[:, i].mean(), decimals(sigma[:, i].std()))
+        size = "" if sigma is None else number(sigma[:, i].mean(), decimals(sigma.std(0).max()))
         remains = probability(float(stays[:, i, i].mean()))
         many = f"{number(middle, 1)} ({number(low, 1)} to {number(high, 1)})"
         body.append([f"{k}", f"{number(100 * share[i], 0)}%", probability(now[k]), remains, many, size])

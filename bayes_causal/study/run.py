@@ -197,7 +197,7 @@ def _estimates(study: Study, model: Any, tree: xr.DataTree) -> list[Estimate]:
         for e in wanted
     ]
     if isinstance(model, ShockModel):
-        draws, asked_by = model.responses(tree["posterior"].to_dataset()), replace(model.headline, by="horizon")
+        draws, asked_by = model.responses(tree["posterior"].to_dataset()), replace(told[0].estimand, by="horizon")
         kept: dict[str, Any] = {"level": study.level, "interval": study.interval, "unit": told[0].unit}
         told.append(from_draws(draws, asked_by, model.name, **kept))
     return told

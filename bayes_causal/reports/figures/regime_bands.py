@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -56,7 +56,7 @@ def _bands(axes: Axes, content: RunContent, edges: np.ndarray) -> None:
     likely = regimes.probable(content, "smoothed").argmax(1)
     for i, k in enumerate(regimes.regimes(content)):
         for n, (low, high) in enumerate(spells(likely == i)):
-            look = {"color": regimes.color(content, k), "alpha": 0.28, "linewidth": 0, "zorder": 0}
+            look: dict[str, Any] = {"color": regimes.color(content, k), "alpha": 0.28, "linewidth": 0, "zorder": 0}
             axes.axvspan(edges[low], edges[high + 1], label=None if n else f"regime {k}", **look)
     hit = regimes.recessions(content)
     for n, (low, high) in enumerate([] if hit is None else spells(hit)):
