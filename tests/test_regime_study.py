@@ -97,7 +97,8 @@ def test_the_question_is_answered(told: dict[str, Any]) -> None:
 
 def test_the_sentence_says_what_a_shock_is_not(told: dict[str, Any]) -> None:
     said = told["answer"]["sentence"]
-    assert "With shock lower by 0.5, bonds is lower by" in said and "only if it is as good as random" in said
+    assert "With shock lower by 0.5, bonds is lower by" in said and "only if the shock is as good as random" in said
+    assert "not what would follow if somebody moved it" in told["answer"]["shock"]
     assert "regime 1, the least calm" in said
     assert told["verdict"]["sentence"] == said if told["answer"]["reliable"] else told["verdict"]["reasons"]
 

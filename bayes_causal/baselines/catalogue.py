@@ -393,7 +393,8 @@ def _ask(
     if alone:
         grouping = getattr(data, "grouping", None) if getattr(data, "has_groups", False) else None
         other = {"group", "arm"} - {grouping}
-        breakdowns = [by for by in entry.by if by not in other]
+        unset = {k for k, p in signature(entry.load()).parameters.items() if p.default is None and options.get(k) is None}
+        breakdowns = [by for by in entry.by if by not in other | (unset - {"by"})]  # some need an option of their own name
         known = [replace(known[0], by=by) for by in dict.fromkeys([known[0].by, *breakdowns])]
     answers: list[Estimate] = []
     for estimand in known:

@@ -318,7 +318,7 @@ ASSUMPTIONS = (
         "exogenous shock",
         "Given controls, lags and the regime, the shock is as good as random: it does not react to the outcomes, nor to news "
         "that moves them. A change in a policy rate does react, and is no such shock unless it is purged of what was expected.",
-        ("look_ahead", "prior_sensitivity"),
+        ("shock_foretold", "look_ahead", "prior_sensitivity"),
     ),
     Assumption(
         "predetermined regime",

@@ -82,6 +82,8 @@ def also(content: RunContent) -> dict[str, Any] | None:
     labels = content.headline["by"]
     here = {id(r) for r in content.select()}
     rows = [r for r in content.rows if set(r["by"]) <= set(labels) and id(r) not in here and r["value"] is not None]
+    if asked := content.labels:
+        rows.sort(key=lambda r: (r["by"].get("shock") != asked["shock"], str(r["by"].get("shock")), str(r["by"].get("series"))))
     body = []
     for row in rows:
         places = numbers.decimals(row["std_error"], row["value"])

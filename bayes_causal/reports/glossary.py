@@ -25,6 +25,13 @@ METHODS = {name: entry.label for name, entry in MODELS.items()} | {
     "ols_pre_period": "Least squares, pre-period",
     "unobserved_components": "Unobserved components",
     "arima": "ARIMA regression",
+    "markov_mle": "Markov switching, likelihood",
+    "local_projection": "Local projection",
+    "linear_dml": "Double ML, linear",
+    "causal_forest_dml": "Double ML, causal forest",
+    "dr_learner": "Doubly robust learner",
+    "x_learner": "X-learner",
+    "torch_effect": "Neural network",
 }
 
 WEIGHTS = {name: entry.weighs for name, entry in MODELS.items()} | {
@@ -73,6 +80,16 @@ WEIGHTS = {name: entry.weighs for name, entry in MODELS.items()} | {
         "lets errors persist, or drift where a unit root test does not reject it; the orders are chosen on the pre-period and "
         "then taken as known"
     ),
+    "markov_mle": (
+        "takes each series alone, with regimes of its own, and effects of the regime of the shock's own date; it averages them "
+        "with today's probabilities, which it takes as known"
+    ),
+    "local_projection": "is one effect for all dates, whatever their regime",
+    "linear_dml": "is one effect for all dates, whatever their regime, from what earlier blocks of time could not foretell",
+    "causal_forest_dml": "averages effects that vary with lags and controls, from what earlier blocks of time could not foretell",
+    "dr_learner": "compares dates with the shock above a threshold with all others: an effect of crossing it, not of a unit",
+    "x_learner": "compares dates with the shock above a threshold with all others: an effect of crossing it, not of a unit",
+    "torch_effect": "averages effects that a network learnt from earlier blocks of time",
 }
 
 # The handbook's table: method, what is actually tested, test.

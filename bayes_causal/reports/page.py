@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from bayes_causal.checks.base import Check
-from bayes_causal.reports import expected, glossary, numbers, regimes, text
+from bayes_causal.reports import expected, glossary, numbers, regimes, shock_words, text
 from bayes_causal.reports.content import RunContent, every_section, plain
 from bayes_causal.reports.effects import comparison, group_table, table
 from bayes_causal.reports.numbers import number
@@ -113,7 +113,7 @@ def verdict(content: RunContent) -> dict[str, Any]:
         "badge": words,
         "numbers": figures,
         "strip": strip(v, content.study.get("rope"), places),
-        "note": text.SHIFT_NOTE if shifts else text.log_note(content.unit) if change else "",
+        "note": text.SHIFT_NOTE if shifts else text.log_note(content.unit) if change else shock_words.note(content.answer),
         "failed": [(c.name, numbers.true_minus(c.text)) for c in failed],
     }
 

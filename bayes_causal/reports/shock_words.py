@@ -9,22 +9,29 @@ from bayes_causal.checks.base import Check
 from bayes_causal.reports.numbers import compact, decimals, level, number, probability
 
 FORETOLD = "shock_foretold"
+ONLY_IF = "This is what goes with the shock, and its doing only if the shock is as good as random given controls, lags, regime."
 IS_NOT = (
-    "That is the doing of the shock only if it is as good as random given controls, lags and the regime. A series that reacts to "
-    "the outcomes, or to news about them, as a policy rate or a price index does, is not: of such a one this says what goes with "
-    "it, not what would follow if somebody moved it."
+    "A series that reacts to the outcomes, or to news about them, as a policy rate or a price index does, is no such shock: what "
+    "goes with it is not what would follow if somebody moved it."
 )
 
 
 def told(answer: Mapping[str, Any], checks: Sequence[Check]) -> dict[str, Any]:
-    """The answer with `sentence` and `reliable`: false where a blocking check failed."""
+    """The answer with `sentence`, `regimes` and `shock` (what it is, and is not) in words, and `reliable`: false where a blocking
+    check failed.
+    """
     failed = [c.name for c in checks if c.blocks]
     found = next((c for c in checks if c.name == FORETOLD), None)
-    parts = [_effect(answer), _now(answer), _regimes(answer), _foretold(answer, found), IS_NOT]
-    said = " ".join(p for p in parts if p)
+    said = f"{_effect(answer)} {_now(answer)} {ONLY_IF}"
     if failed:
         said = f"Not to be used, as {' and '.join(failed)} failed. {said}"
-    return dict(answer) | {"reliable": not failed, "sentence": said}
+    words = {"sentence": said, "regimes": _regimes(answer), "shock": " ".join(filter(None, (_foretold(answer, found), IS_NOT)))}
+    return dict(answer) | {"reliable": not failed} | words
+
+
+def note(answer: Mapping[str, Any]) -> str:
+    """What stands below the sentence of an answer; empty without one."""
+    return f"{answer['regimes']} {answer['shock']}" if answer else ""
 
 
 def _effect(answer: Mapping[str, Any]) -> str:
@@ -69,7 +76,8 @@ def _now(answer: Mapping[str, Any]) -> str:
 
 def _regimes(answer: Mapping[str, Any]) -> str:
     parts = [f"{_signed(row)} {_interval(row, answer)} in regime {row['regime']}" for row in answer["regime_effects"]]
-    return f"By regime: {'; '.join(parts)}."
+    asked = answer["question"]
+    return f"{asked['outcome']} by regime, with {asked['shock']} {_by(asked['magnitude'])}: {'; '.join(parts)}."
 
 
 def _foretold(answer: Mapping[str, Any], found: Check | None) -> str:
