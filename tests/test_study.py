@@ -13,7 +13,6 @@ import pandas as pd
 import pytest
 import yaml
 
-from bayes_causal.data.kinds import KINDS
 from bayes_causal.errors import DataError, RunFolderError, StudyError
 from bayes_causal.models.catalogue import MODELS
 from bayes_causal.study import folder as run_folder
@@ -236,7 +235,7 @@ def test_a_study_is_frozen(place: Path) -> None:
         study.level = 0.5  # type: ignore[misc]
 
 
-@pytest.mark.parametrize("model", [name for name, entry in MODELS.items() if KINDS[entry.kind].sections])
+@pytest.mark.parametrize("model", MODELS)
 def test_the_template_of_every_model_is_valid(model: str) -> None:
     assert study_from(yaml.safe_load(template(model))).model.name == model
 

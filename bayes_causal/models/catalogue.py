@@ -239,10 +239,10 @@ MODELS: dict[str, ModelEntry] = {
                 "shock on several series towards each other and, weakly, towards zero"
             ),
             equations=(
-                "r_at = α_az + Σ_s β_asz′ x_st + γ_a′c_t + Σ_l φ_al r_a,t−l + σ_az ε_at   z the regime of date t",
+                "r_at = α_a,z + Σ_s β_as,z′ x_st + γ_a′c_t + Σ_l φ_a,l r_a,t−l + σ_a,z ε_at   z the regime of date t",
                 "form: hamilton   the same of deviations from the means of the regimes: r_a,t−l − μ of the regime of date t−l",
                 "z follows a Markov chain:   P(z_t = k, given z_t−1 = j) = p_jk",
-                "β_ask = b_sk + ω_s ζ_ask,   b ~ N(0, 1),   ζ ~ N(0, 1)",
+                "β_as,k = b_s,k + ω_s ζ_as,k,   b ~ N(0, 1),   ζ ~ N(0, 1)",
             ),
             symbols=(
                 ("r_at", "series a at date t; all series are in the same regime"),
@@ -250,9 +250,9 @@ MODELS: dict[str, ModelEntry] = {
                     "z′",
                     "the regime that an effect loads on: that of the date before the shock, which the shock cannot have moved",
                 ),
-                ("β_ask", "effect of a unit of shock s on series a in regime k: what this study asks for"),
+                ("β_as,k", "effect of a unit of shock s on series a in regime k: what this study asks for"),
                 ("c_t", "controls, known at the date they stand at"),
-                ("b_sk, ω_s", "what series have in common in their response to a shock, and how far they differ"),
+                ("b_s,k, ω_s", "what series have in common in their response to a shock, and how far they differ"),
                 ("p_jk", "how often regime j is followed by k; regimes are sticky a priori, and numbered from the calmest"),
             ),
         ),

@@ -52,7 +52,7 @@ def _source(data: DataSection, dropped: Set[str]) -> Iterator[str]:
 
 def _kind(data: DataSection) -> Iterator[str]:
     """Keys of other kinds of data, and kinds that no model takes yet."""
-    available = sorted({entry.kind for entry in MODELS.values() if KINDS[entry.kind].sections})  # a report can be written
+    available = sorted({entry.kind for entry in MODELS.values()})
     if data.kind not in available:
         yield f"data.kind '{data.kind}' is not available yet in this version (available: {', '.join(available)})"
         return
