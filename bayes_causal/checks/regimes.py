@@ -108,7 +108,7 @@ def _few(count: int) -> np.ndarray:
     return np.unique(np.linspace(0, count - 1, DRAWS).astype(int))
 
 
-def _parameters(model: Any, posterior: xr.Dataset) -> dict[str, np.ndarray]:
+def _parameters(model: Any, posterior: xr.Dataset) -> dict[str, Any]:
     """A few draws of the parameters by inner names, in natural units."""
     names = {model.layout.level: "level", "shock_effect": "shock"} | {n: n for n in ("transition", "sigma", "ar", "nu")}
     names |= {"control_effect": "control"}
@@ -122,7 +122,7 @@ def _parameters(model: Any, posterior: xr.Dataset) -> dict[str, np.ndarray]:
     return found
 
 
-def _probabilities(model: Any, p: dict[str, np.ndarray], parts: tuple[np.ndarray, ...]) -> tuple[np.ndarray, np.ndarray]:
+def _probabilities(model: Any, p: dict[str, Any], parts: tuple[np.ndarray, ...]) -> tuple[np.ndarray, np.ndarray]:
     """(S, T, K) filtered and smoothed probabilities of data in natural units."""
     import jax
 
