@@ -111,8 +111,9 @@ def test_it_keeps_the_contract(data: MultiSeries, needs: Any) -> None:
     summed = baselines.local_projection(data, horizon=3, cumulative=True)
     assert float(summed.value[0, 0]) > float(whole.value[0, 0, :4].max()) and summed.unit == "summed over 4 dates"
     answers = run(data, ["local_projection"], level=0.5)
-    assert [(a.estimand.by, a.value.shape) for a in answers] == [(None, (2, 2)), ("horizon", (2, 2, 13)), (None, ())]
-    assert "that was observed" in answers[-1].extra["reason"]
+    assert [(a.estimand.by, a.value.shape) for a in answers] == [(None, (2, 2)), ("horizon", (2, 2, 13))]
+    unknown = run(data, ["local_projection"], [Estimand("regime_effect", by="regime")])
+    assert "that was observed" in unknown[-1].extra["reason"] and unknown[-1].value.shape == ()
     json.dumps([r for a in answers for r in a.rows()], allow_nan=False)
 
 

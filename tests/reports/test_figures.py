@@ -13,7 +13,8 @@ from bayes_causal.reports import draws, style
 from bayes_causal.reports.figures import FIGURES, drawn
 from bayes_causal.reports.timeline import timeline
 
-OTHERS = {*KINDS["time_series"].sections, *MODELS["synthetic_control"].sections} - set(KINDS["panel"].sections)
+OF_OTHERS = (*KINDS["time_series"].sections, *KINDS["multi_series"].sections, *MODELS["synthetic_control"].sections)
+OTHERS = set(OF_OTHERS) - set(KINDS["panel"].sections)
 ALL = [f.name for f in FIGURES if f.section not in OTHERS and f.name != "power"]
 
 

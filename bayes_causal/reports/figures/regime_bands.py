@@ -46,6 +46,8 @@ def draw(content: RunContent) -> Figure | None:
 
 def alt(content: RunContent) -> str:
     """The figure in words."""
+    if not regimes.regimes(content):
+        return ""
     share = regimes.probable(content, "smoothed").mean(0)
     parts = [f"regime {k} on {100 * s:.0f}% of dates" for k, s in zip(regimes.regimes(content), share, strict=True)]
     first, last = regimes.dates(content).ends

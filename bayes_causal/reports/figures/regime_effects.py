@@ -46,6 +46,8 @@ def draw(content: RunContent) -> Figure | None:
 
 def alt(content: RunContent) -> str:
     """The figure in words."""
+    if not regimes.regimes(content):
+        return ""
     asked = content.labels
     parts = []
     for row in regimes.rows(content, "regime", "series", "shock"):

@@ -38,6 +38,8 @@ def draw(content: RunContent) -> Figure | None:
 
 def alt(content: RunContent) -> str:
     """The figure in words."""
+    if not regimes.regimes(content):
+        return ""
     parts = []
     for name in _names(content):
         for k in regimes.regimes(content):

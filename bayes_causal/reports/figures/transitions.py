@@ -36,6 +36,8 @@ def draw(content: RunContent) -> Figure | None:
 
 def alt(content: RunContent) -> str:
     """The figure in words."""
+    if not regimes.regimes(content):
+        return ""
     lasting = np.median(regimes.durations(content), 0)
     parts = [f"regime {k} lasts {number(d, 1)} dates" for k, d in zip(regimes.regimes(content), lasting, strict=True)]
     return f"Transition matrix and expected durations: {', '.join(parts)} (medians)."
