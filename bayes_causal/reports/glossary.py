@@ -25,7 +25,7 @@ METHODS = {name: entry.label for name, entry in MODELS.items()} | {
     "ols_pre_period": "Least squares, pre-period",
     "unobserved_components": "Unobserved components",
     "arima": "ARIMA regression",
-    "markov_mle": "Markov switching, likelihood",
+    "markov_mle": "Markov switching, ML",
     "local_projection": "Local projection",
     "linear_dml": "Double ML, linear",
     "causal_forest_dml": "Double ML, causal forest",
