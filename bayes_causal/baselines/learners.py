@@ -7,13 +7,14 @@ row be predicted from its neighbours. None of this makes a shock exogenous: what
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from bayes_causal.baselines.crossed_x import x_effect
 from bayes_causal.baselines.lagged_rows import LaggedRows, lagged_rows
-from bayes_causal.baselines.orthogonal import Settings, doubly_robust_effect, forest_effect, linear_effect
+from bayes_causal.baselines.orthogonal import Settings, doubly_robust_effect, forest_effect, linear_effect, require_econml
 from bayes_causal.baselines.series_effects import Asked, Effect, Names, Pair, over_pairs
 from bayes_causal.baselines.time_folds import ForwardFolds, Split
 
@@ -184,8 +185,23 @@ def _forward(
             pair.outcome, pair.shock, pair.others, pair.controls, lags=lags, horizon=horizon, cumulative=cumulative
         )
         splits = list(ForwardFolds(folds, rows.reach).split(rows.outcome.size))
-        found = learn(rows, splits)
-        return replace(found, extra={**found.extra, "folds": folds, "purge": rows.reach, "lags": lags})
+        found, stopped = _converging(lambda: learn(rows, splits))
+        facts = {"folds": folds, "purge": rows.reach, "lags": lags, "fits_not_converged": stopped}
+        return replace(found, extra={**found.extra, **facts})
 
     asked = Asked(by, level, series, shock, horizon, cumulative)
     return over_pairs(data, method, effect, asked)
+
+
+def _converging(learn: Callable[[], Effect]) -> tuple[Effect, int]:
+    """What is learnt, and how many fits inside it stopped early, by scikit-learn's warnings; other warnings are passed on."""
+    require_econml()
+    from sklearn.exceptions import ConvergenceWarning
+
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always", ConvergenceWarning)
+        found = learn()
+    for other in said:
+        if not issubclass(other.category, ConvergenceWarning):
+            warnings.warn_explicit(other.message, other.category, other.filename, other.lineno)
+    return found, sum(issubclass(w.category, ConvergenceWarning) for w in said)

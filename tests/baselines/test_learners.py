@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -12,10 +13,12 @@ import pytest
 from scipy.stats import binom
 
 from bayes_causal import baselines
+from bayes_causal.baselines import learners
 from bayes_causal.baselines.catalogue import BASELINES, run
 from bayes_causal.baselines.crossed_x import _resampled, x_effect
 from bayes_causal.baselines.lagged_rows import LaggedRows, lagged_rows
 from bayes_causal.baselines.orthogonal import Settings, doubly_robust_effect, forest_effect, linear_effect
+from bayes_causal.baselines.series_effects import Effect
 from bayes_causal.baselines.time_folds import ForwardFolds
 from bayes_causal.data.multi_series import MultiSeries
 from bayes_causal.errors import StudyError
@@ -188,6 +191,23 @@ def test_the_x_learner_is_its_stages_by_hand(rows: LaggedRows, splits: list[Any]
     again = x_effect(rows, Settings(splits, "linear", seed=3), 0.0, replicates=8)
     assert again.std_error == found.std_error
     assert x_effect(rows, Settings(splits, "linear", seed=4), 0.0, replicates=8).std_error != found.std_error
+
+
+def test_fits_that_stopped_early_are_counted_and_other_warnings_passed_on(needs: Any) -> None:
+    needs("econml")
+    from sklearn.exceptions import ConvergenceWarning
+
+    effect = Effect(1.0, 0.1)
+
+    def learn() -> Effect:
+        for _ in range(3):
+            warnings.warn("not converged", ConvergenceWarning, stacklevel=1)
+        warnings.warn("something else", UserWarning, stacklevel=1)
+        return effect
+
+    with pytest.warns(UserWarning, match="something else") as seen:
+        assert learners._converging(learn) == (effect, 3)
+    assert len(seen) == 1
 
 
 def test_bootstrap_blocks_stay_in_their_fold(rng: np.random.Generator) -> None:
