@@ -76,6 +76,8 @@ def test_the_checks_are_those_of_the_model(checks: dict[str, dict[str, Any]]) ->
         "placebo_time",
         "placebo_space",
         "leave_one_out",
+        "anticipation",
+        "donor_contamination",
         "hull",
         "donor_concentration",
         "unshared_trend",

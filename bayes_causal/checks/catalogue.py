@@ -107,6 +107,8 @@ CHECKS: dict[str, CheckEntry] = {
         CheckEntry("control_drift", series("series_controls"), "did the controls move at the intervention?"),
         CheckEntry("placebo_outcome", series("placebo_outcomes"), "does the same model find effects where there can be none?"),
         CheckEntry("placebo_space", donors("donors"), "do donors taken for treated have an effect?"),
+        CheckEntry("anticipation", donors("donor_reactions"), "had the treated unit moved before its treatment?"),
+        CheckEntry("donor_contamination", donors("donor_reactions"), "did donors that carry weight move at the treatment too?"),
         CheckEntry("hull", donors("donor_pool"), "can any weighted average of donors follow the treated unit?"),
         CheckEntry("donor_concentration", donors("donor_pool"), "which donors carry the weight?"),
         CheckEntry("period_concentration", periods("weighted_periods"), "which periods before carry the weight?"),

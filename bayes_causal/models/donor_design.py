@@ -104,6 +104,12 @@ class DonorDesign:
         during = self.fitted & (at >= onset) & (at < onset + periods)
         return replace(self, fitted=self.fitted & (at < onset), treated=during, onset=onset).rescaled()
 
+    def without_last(self, periods: int) -> DonorDesign:
+        """The same treatment, seen by what lies before the last so many fitted rows."""
+        fitted = self.fitted.copy()
+        fitted[self.fitted_rows[-periods:]] = False
+        return replace(self, fitted=fitted).rescaled()
+
     def rescaled(self) -> DonorDesign:
         """The same on the scale of its own fitted rows."""
         mean, sd = float(self.y[self.fitted].mean()), float(self.y[self.fitted].std(ddof=1))

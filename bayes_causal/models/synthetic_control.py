@@ -297,13 +297,15 @@ ASSUMPTIONS = (
         "shared, and stays so.",
         ("placebo_time", "placebo_space", "hull"),
     ),
-    Assumption("unaffected donors", "The treatment of the one unit leaves the donors alone.", ("leave_one_out",)),
+    Assumption(
+        "unaffected donors", "The treatment of the one unit leaves the donors alone.", ("donor_contamination", "leave_one_out")
+    ),
     Assumption(
         "no other event",
         "Nothing else that moves the treated unit alone, or a donor with much weight alone, happened from the treatment on.",
         ("placebo_space", "leave_one_out"),
     ),
-    Assumption("no anticipation", "The treated unit does not react before its treatment.", ("placebo_time",)),
+    Assumption("no anticipation", "The treated unit does not react before its treatment.", ("anticipation", "placebo_time")),
     Assumption(
         "model of the gap",
         "What the weights leave over is normal with constant variance, as autocorrelated after the treatment as before it; a "
