@@ -214,9 +214,10 @@ def test_nuts_starts_at_the_mode_in_order(rng: np.random.Generator) -> None:
 def test_blocks_agree_with_nuts_on_the_twin(rng: np.random.Generator, disagreements: Callable[..., Any]) -> None:
     """Sixty dates, a lag, NUTS from the mode: means and sds within Monte Carlo errors; faults are seen.
 
-    Regimes are far apart and both often seen: else regimes that change names are modes that NUTS does not pass between.
+    Regimes are far apart and both often seen: else regimes that change names are modes that NUTS does not pass between. Five
+    series tell how alike effects are: of two the spread may be next to nothing, a funnel into which NUTS comes too seldom.
     """
-    data, _, _ = world(rng, 60, apart=6.0, turns=12)
+    data, _, _ = world(rng, 60, series=5, apart=6.0, turns=12)
     model = RegimeSwitching(data, order=1)
     names = ["transition", "sigma", "intercept", "shock_effect", "ar", "shock_mean"]
 
@@ -224,6 +225,6 @@ def test_blocks_agree_with_nuts_on_the_twin(rng: np.random.Generator, disagreeme
         return dataset(model, model.natural(engine.sample(model, seed=1).sites), ("chain", "draw"))[names]
 
     a = posterior(BlockedGibbs(draws=2000, warmup=300, progress=False))
-    b = posterior(bc.NumpyroNuts(draws=300, warmup=250, chain_method="vectorized", progress=False))
+    b = posterior(bc.NumpyroNuts(draws=400, warmup=300, target_accept=0.95, chain_method="vectorized", progress=False))
     assert disagreements(a, b) == []
     assert disagreements(a * 1.2 + 0.05, b), "draws shifted and stretched would go unseen"
