@@ -35,6 +35,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from telling import tell
 
 DONORS, POST, BLOCK = 20, 15, 100
 PRE = (30, 45, 60, 75, 91)  # days before, from the first to below the last, and how they are split in the table
@@ -99,13 +100,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args()
-    rows = []
-    for row in measured(asked):
-        rows.append(row)
-        if not asked.json:
-            print("  ".join(f"{k} {v:.3g}" if isinstance(v, float) else f"{k} {v}" for k, v in row.items()), flush=True)
-    if asked.json:
-        print(json.dumps(rows, indent=1))
+    tell(measured(asked), asked.json)
 
 
 def measured(asked: Any) -> Iterator[dict[str, Any]]:

@@ -11,12 +11,12 @@ transitions, and what effects are pooled on. Coverage draws every truth from the
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
+from telling import tell
 
 TRANSITION = np.array([[0.95, 0.04, 0.01], [0.05, 0.90, 0.05], [0.02, 0.08, 0.90]])
 SIGMA, LEVEL = np.array([0.5, 1.0, 2.2]), np.array([0.3, 0.0, -0.6])
@@ -40,13 +40,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args()
-    rows = []
-    for row in measured(asked):
-        rows.append(row)
-        if not asked.json:
-            print("  ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in row.items()), flush=True)
-    if asked.json:
-        print(json.dumps(rows, indent=1))
+    tell(measured(asked), asked.json)
 
 
 def measured(asked: Any) -> Iterator[dict[str, Any]]:

@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import json
 import time
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+from telling import tell
 
 OUT = "Arizona,District of Columbia,Florida,Maryland,Massachusetts,Michigan,New Jersey,New York,Washington".split(",")
 DONORS, POST = 20, 10
@@ -48,13 +48,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args()
-    rows = []
-    for row in measured(asked):
-        rows.append(row)
-        if not asked.json:
-            print("  ".join(f"{k} {v:.3g}" if isinstance(v, float) else f"{k} {v}" for k, v in row.items()), flush=True)
-    if asked.json:
-        print(json.dumps(rows, indent=1))
+    tell(measured(asked), asked.json)
 
 
 def measured(asked: Any) -> Iterator[dict[str, Any]]:

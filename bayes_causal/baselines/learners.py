@@ -8,15 +8,16 @@ row be predicted from its neighbours. None of this makes a shock exogenous: what
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
+from bayes_causal.baselines.cross_fitted import Learn, cross_fitted
 from bayes_causal.baselines.crossed_x import x_effect
-from bayes_causal.baselines.lagged_rows import LaggedRows, lagged_rows
+from bayes_causal.baselines.lagged_rows import LaggedRows
 from bayes_causal.baselines.orthogonal import Settings, doubly_robust_effect, forest_effect, linear_effect, require_econml
-from bayes_causal.baselines.series_effects import Asked, Effect, Names, Pair, over_pairs
-from bayes_causal.baselines.time_folds import ForwardFolds, Split
+from bayes_causal.baselines.series_effects import Asked, Effect, Names
+from bayes_causal.baselines.time_folds import Split
 
 if TYPE_CHECKING:
     from bayes_causal.data.multi_series import MultiSeries
@@ -77,7 +78,8 @@ def linear_dml(
     def learn(rows: LaggedRows, splits: Sequence[Split]) -> Effect:
         return linear_effect(rows, Settings(splits, nuisance, hac_lags, seed))
 
-    return _forward(data, "linear_dml", learn, by, level, series, shock, lags, horizon, cumulative, folds)
+    asked = Asked(by, level, series, shock, horizon, cumulative)
+    return cross_fitted(data, "linear_dml", _counted(learn), asked, lags=lags, folds=folds)
 
 
 def causal_forest_dml(
@@ -105,7 +107,8 @@ def causal_forest_dml(
     def learn(rows: LaggedRows, splits: Sequence[Split]) -> Effect:
         return forest_effect(rows, Settings(splits, nuisance, hac_lags, seed, trees))
 
-    return _forward(data, "causal_forest_dml", learn, by, level, series, shock, lags, horizon, cumulative, folds)
+    asked = Asked(by, level, series, shock, horizon, cumulative)
+    return cross_fitted(data, "causal_forest_dml", _counted(learn), asked, lags=lags, folds=folds)
 
 
 def dr_learner(
@@ -134,7 +137,8 @@ def dr_learner(
     def learn(rows: LaggedRows, splits: Sequence[Split]) -> Effect:
         return doubly_robust_effect(rows, Settings(splits, nuisance, hac_lags, seed), threshold)
 
-    return _forward(data, "dr_learner", learn, by, level, series, shock, lags, horizon, cumulative, folds)
+    asked = Asked(by, level, series, shock, horizon, cumulative)
+    return cross_fitted(data, "dr_learner", _counted(learn), asked, lags=lags, folds=folds)
 
 
 def x_learner(
@@ -162,46 +166,25 @@ def x_learner(
     def learn(rows: LaggedRows, splits: Sequence[Split]) -> Effect:
         return x_effect(rows, Settings(splits, nuisance, None, seed), threshold, replicates=replicates)
 
-    return _forward(data, "x_learner", learn, by, level, series, shock, lags, horizon, cumulative, folds)
-
-
-def _forward(
-    data: MultiSeries,
-    method: str,
-    learn: Callable[[LaggedRows, Sequence[Split]], Effect],
-    by: None,
-    level: float,
-    series: Names,
-    shock: Names,
-    lags: int,
-    horizon: int,
-    cumulative: bool,
-    folds: int,
-) -> Estimate:
-    """What is learnt from rows with lags and from folds that only look back, purged by as many rows as two rows share."""
-
-    def effect(pair: Pair) -> Effect:
-        rows = lagged_rows(
-            pair.outcome, pair.shock, pair.others, pair.controls, lags=lags, horizon=horizon, cumulative=cumulative
-        )
-        splits = list(ForwardFolds(folds, rows.reach).split(rows.outcome.size))
-        found, stopped = _converging(lambda: learn(rows, splits))
-        facts = {"folds": folds, "purge": rows.reach, "lags": lags, "fits_not_converged": stopped}
-        return replace(found, extra={**found.extra, **facts})
-
     asked = Asked(by, level, series, shock, horizon, cumulative)
-    return over_pairs(data, method, effect, asked)
+    return cross_fitted(data, "x_learner", _counted(learn), asked, lags=lags, folds=folds)
 
 
-def _converging(learn: Callable[[], Effect]) -> tuple[Effect, int]:
-    """What is learnt, and how many fits inside it stopped early, by scikit-learn's warnings; other warnings are passed on."""
-    require_econml()
-    from sklearn.exceptions import ConvergenceWarning
+def _counted(learn: Learn) -> Learn:
+    """The same, which also says how many fits inside stopped early, by scikit-learn's warnings; other warnings are passed on."""
 
-    with warnings.catch_warnings(record=True) as said:
-        warnings.simplefilter("always", ConvergenceWarning)
-        found = learn()
-    for other in said:
-        if not issubclass(other.category, ConvergenceWarning):
-            warnings.warn_explicit(other.message, other.category, other.filename, other.lineno)
-    return found, sum(issubclass(w.category, ConvergenceWarning) for w in said)
+    def learnt(rows: LaggedRows, splits: Sequence[Split]) -> Effect:
+        """The effect, with the number of such fits."""
+        require_econml()
+        from sklearn.exceptions import ConvergenceWarning
+
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always", ConvergenceWarning)
+            found = learn(rows, splits)
+        for other in said:
+            if not issubclass(other.category, ConvergenceWarning):
+                warnings.warn_explicit(other.message, other.category, other.filename, other.lineno)
+        stopped = sum(issubclass(w.category, ConvergenceWarning) for w in said)
+        return replace(found, extra={**found.extra, "fits_not_converged": stopped})
+
+    return learnt

@@ -86,6 +86,7 @@ def markov_mle(
     what = _switching(data, regimes, order, switching, form, True)
 
     def effect(pair: Pair) -> Effect:
+        """The effect on one series: by regime, or averaged with the probabilities of the last date."""
         best, facts = _fitted(data, pair.series, what, standardise, starts, seed)
         j = data.shock_names.index(pair.shock_name)
         value, error = best.values["regressors"][:, j], best.errors["regressors"][:, j]

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayes_causal.baselines.lagged_rows import LaggedRows, lagged_rows
+from bayes_causal.baselines.cross_fitted import cross_fitted
+from bayes_causal.baselines.lagged_rows import LaggedRows
 from bayes_causal.baselines.regime_classifier import require_torch, settings_from, told
-from bayes_causal.baselines.series_effects import Asked, Effect, Names, Pair, over_pairs
-from bayes_causal.baselines.time_folds import ForwardFolds, Split
+from bayes_causal.baselines.series_effects import Asked, Effect, Names
+from bayes_causal.baselines.time_folds import Split
 from bayes_causal.numerics import scores
 from bayes_causal.numerics.newey_west import automatic_lags, ratio_of_means
 
@@ -77,14 +78,11 @@ def torch_effect(
     options = {"epochs": epochs, "patience": patience, "rate": rate, "seed": seed, "device": device, "profile": profile}
     settings = settings_from(Training, options)
 
-    def effect(pair: Pair) -> Effect:
-        rows = lagged_rows(
-            pair.outcome, pair.shock, pair.others, pair.controls, lags=lags, horizon=horizon, cumulative=cumulative
-        )
-        splits = list(ForwardFolds(folds, rows.reach).split(rows.outcome.size))
+    def learn(rows: LaggedRows, splits: Sequence[Split]) -> Effect:
         return network_effect(rows, splits, settings, level=level, hac_lags=hac_lags, hidden=hidden, dropout=dropout)
 
-    return over_pairs(data, "torch_effect", effect, Asked(by, level, series, shock, horizon, cumulative))
+    asked = Asked(by, level, series, shock, horizon, cumulative)
+    return cross_fitted(data, "torch_effect", learn, asked, lags=lags, folds=folds)
 
 
 def network_effect(

@@ -76,6 +76,7 @@ def local_projection(
         raise EstimandError("by regime, local_projection needs a `regime` that was observed: name a control of 0 and 1")
 
     def effect(pair: Pair) -> Effect:
+        """The effect of one shock on one series, of every horizon or regime asked for."""
         ahead = range(horizons + 1) if by == "horizon" else [horizon]
         made = [
             lagged_rows(pair.outcome, pair.shock, pair.others, pair.controls, lags=lags, horizon=h, cumulative=cumulative)

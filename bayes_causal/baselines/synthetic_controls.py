@@ -83,6 +83,7 @@ def sc_classic(
     traits = read_traits(panel, predictors, predictor_periods, special_predictors)
 
     def weigh(case: Case) -> Weights:
+        """Weights of the donors of one case."""
         a, b = case.pool[:, case.fit].T, case.outcome[0, case.fit]
         level_kept = np.zeros(case.before.sum())
         if not traits.names:
@@ -122,6 +123,7 @@ def sc_demeaned(
     """
 
     def weigh(case: Case) -> Weights:
+        """Weights of the donors of one case."""
         a, b = case.pool[:, case.before].T, case.outcome[0, case.before]
         a, b = a - a.mean(0), b - b.mean()
         w = simplex_weights(a, b)
@@ -164,6 +166,7 @@ def sc_ridge(
     chosen_for: dict[int, float] = {}
 
     def weigh(case: Case) -> Weights:
+        """Weights of the donors of one case."""
         a, b = case.pool[:, case.before].T, case.outcome[0, case.before]
         held = chosen_for.get(case.stands_for[0]) if several and case.stands_for else penalty
         chosen = _penalty(a, b) if held is None else held

@@ -41,12 +41,14 @@ def on_lines(
     kept = not total and compiled.between is not None
 
     def solve(low: int) -> tuple[Lines, Any]:
+        """Tables of the problems of a block."""
         rows = np.minimum(np.arange(low, low + block), problems - 1)
         own = jax.tree.map(lambda v: v[rows], sums)
         uniform = np.stack([_stream(seed, known[k]).random((4, size)) for k in rows])
         tables: Any = None
 
         def density(t: np.ndarray) -> np.ndarray:
+            """Log densities of all points of the block."""
             nonlocal tables
             if many_table is None:
                 return np.asarray(compiled.many_density(own, t[..., None]))
@@ -88,6 +90,7 @@ def _paths(
     lock = Lock()
 
     def draw(task: tuple[int, int]) -> None:
+        """Draws of one problem, in their place."""
         k, start = task
         own, table = jax.tree.map(lambda v: v[k], (sums, tables))
         normal = _stream(seed, known[k], 1 + start).standard_normal((width, normals))

@@ -29,16 +29,24 @@ import xarray as xr
 
 from bayes_causal.data.panel import Panel
 from bayes_causal.data.panel_source import WITHOUT_ROWS, PanelSource
-from bayes_causal.errors import DataError, EstimandError, IdentificationError, closest
+from bayes_causal.errors import EstimandError, closest
 from bayes_causal.estimates import Estimand
-from bayes_causal.models import did_answers, did_collapsed, did_predictive, did_response, did_sampling
+from bayes_causal.models import (
+    did_answers,
+    did_assumptions,
+    did_collapsed,
+    did_predictive,
+    did_refusals,
+    did_response,
+    did_sampling,
+)
 from bayes_causal.models.base import Assumption
-from bayes_causal.models.did_effects import STRUCTURES, ConstantEffect, EffectStructure
+from bayes_causal.models.did_effects import STRUCTURES, EffectStructure
 from bayes_causal.models.did_estimands import contraction, panel_summary, told, weights_without
-from bayes_causal.models.did_families import FAMILIES, Family, impossible
+from bayes_causal.models.did_families import FAMILIES, Family
 from bayes_causal.models.did_predictor import Predictor
 from bayes_causal.models.did_priors import Priors
-from bayes_causal.models.panel_design import PanelDesign, in_row_space, panel_design, within_gram
+from bayes_causal.models.panel_design import PanelDesign, column_norms, in_row_space, panel_design, within_gram
 from bayes_causal.models.path_design import path_design
 
 if TYPE_CHECKING:
@@ -107,17 +115,9 @@ class HierarchicalDiD:
         priors: Priors | None = None,
     ):
         effect = effect or ("group" if panel.dataset.sizes["group"] > 1 else "constant")
-        for what, value, valid in (
-            ("effect", effect, STRUCTURES),
-            ("errors", errors or "iid", ("ar1", "iid")),
-            ("family", family, FAMILIES),
-            ("time_effects", time_effects, ("fixed", "random_walk")),
-            ("unit_slopes", unit_slopes, (False, True)),
-        ):
-            if value not in valid:
-                raise ValueError(f"{what} '{value}' does not exist{closest(str(value), [str(v) for v in valid])}")
-        if window is not None and (len(window) != 2 or min(window) < 0):
-            raise ValueError(f"window is [leads, lags], two counts of periods from 0 up, not {window!r}")
+        did_refusals.refuse_options(
+            effect=effect, errors=errors, family=family, time_effects=time_effects, unit_slopes=unit_slopes, window=window
+        )
         settled: dict[str, Any] = {
             "panel": panel,
             "effects": effect,
@@ -130,8 +130,8 @@ class HierarchicalDiD:
         }
         for key, value in settled.items():
             object.__setattr__(self, key, value)
-        self._refuse_what_the_family_has_not()
-        self._refuse_unidentified()
+        did_refusals.refuse_what_the_family_has_not(self)
+        did_refusals.refuse_unidentified(self)
 
     def variant(self, *, panel: Panel | PanelSource | None = None, effect: str | None = None) -> HierarchicalDiD:
         """The same model with another effect structure, or on other data: what refitting checks need."""
@@ -406,20 +406,7 @@ class HierarchicalDiD:
 
     def assumptions(self) -> tuple[Assumption, ...]:
         """What must be true for the att to be causal."""
-        scale = "" if self.response.linear else f" on the scale of the {self.response.link}"
-        trends = f"Without the treatment, treated and untreated units would have moved in parallel{scale}, given covariates."
-        ahead = "Units do not react to a treatment before it starts."
-        alone = "The treatment of one unit does not change another unit's outcome (no spillovers)."
-        chosen = "Units are not selected into treatment because of a temporary high or low just before it."
-        shape = "Effects add up where treatments overlap, stop when a treatment stops, and vary only as the structure lets them."
-        return (
-            Assumption("parallel trends", trends, ("pretrend", "placebo_time")),
-            Assumption("no anticipation", ahead, ("pretrend",)),
-            Assumption("no interference", alone, ()),
-            Assumption("selection on levels only", chosen, ("selection", "placebo_time")),
-            Assumption("effect structure", shape, ("twfe_weights", "leave_one_out", "posterior_predictive")),
-            Assumption("error model", self.response.assumption, ("posterior_predictive", "few_clusters", "log_shift")),
-        )
+        return did_assumptions.assumptions(self.response)
 
     def constant_data(self) -> xr.Dataset:
         """Aggregates for the report: raw means by status, treated cells by time, extents of groups."""
@@ -441,13 +428,13 @@ class HierarchicalDiD:
         effects = self.structure.pair_columns.any(0)
         weights, labels, _ = contraction(self.panel.paths, self.structure, by, leads=False)
         gram = self._within[np.ix_(effects, effects)]
-        return labels, in_row_space(gram, weights[:, effects], self._norms(self.design.effect[:, effects]))
+        return labels, in_row_space(gram, weights[:, effects], column_norms(self.design, self.design.effect[:, effects]))
 
     def leads_identified(self) -> bool:
         """Whether the data alone identify the trend before onset: they need never-treated units, or many dates of onset."""
         leads = ~self.structure.pair_columns.any(0)
         weights = np.eye(leads.size)[leads]
-        return bool(leads.any() and in_row_space(self._within, weights, self._norms(self.design.effect)).all())
+        return bool(leads.any() and in_row_space(self._within, weights, column_norms(self.design, self.design.effect)).all())
 
     @property
     def cannot_leave_out(self) -> str:
@@ -469,33 +456,3 @@ class HierarchicalDiD:
     @cached_property
     def _within(self) -> np.ndarray:
         return within_gram(self.design, self.design.effect)
-
-    def _norms(self, columns: np.ndarray) -> np.ndarray:
-        return np.linalg.norm(np.sqrt(self.design.mass)[:, None] * columns, axis=0)
-
-    def _refuse_what_the_family_has_not(self) -> None:
-        """Raise where an option, the outcomes or the weights do not fit the family."""
-        family = self.response
-        if options := impossible(self.family, self.errors, self.unit_slopes):
-            raise ValueError("; ".join(options))
-        if isinstance(self.panel, PanelSource):
-            if not family.normal or self.unit_slopes:
-                what = f"family '{self.family}'" if not family.normal else "unit_slopes"
-                raise ValueError(f"{what} needs single rows: {WITHOUT_ROWS}. What helps: in_memory: true, where they fit")
-            return
-        problems = family.problems(self.panel)
-        if not family.weighted and np.ptp(self.panel.dataset["weight"].values[self.panel.observed]) > 0:
-            problems.append(f"weights are precisions of additive errors, and family '{self.family}' has none: leave them out")
-        if problems:
-            raise DataError(problems)
-
-    def _refuse_unidentified(self) -> None:
-        """Raise where unit and time effects absorb the number of active treatments: no prior can stand in for a control."""
-        active = ConstantEffect(self.panel.paths).columns
-        if in_row_space(within_gram(self.design, active), np.ones((1, 1)), self._norms(active))[0]:
-            return
-        raise IdentificationError(
-            "the average effect on the treated is not identified: after unit and time effects are removed, nothing is left that "
-            "sets treated cells apart from untreated ones. Likely cause: every unit is treated over the same periods, so there "
-            "are no controls. What helps: add units that are never treated, or treated at other times."
-        )

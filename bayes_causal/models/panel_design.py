@@ -235,6 +235,11 @@ def moves_of_full_rank(columns: np.ndarray) -> np.ndarray:
     return np.array(kept, int)
 
 
+def column_norms(d: PanelDesign, columns: np.ndarray) -> np.ndarray:
+    """(K,) lengths of (N, K) columns, rows weighed by their mass: the yardstick of `in_row_space`."""
+    return np.asarray(np.linalg.norm(np.sqrt(d.mass)[:, None] * columns, axis=0))
+
+
 def within_gram(design: PanelDesign, columns: np.ndarray) -> np.ndarray:
     """Gram matrix of (N, q) columns after weighted removal of unit and time effects.
 

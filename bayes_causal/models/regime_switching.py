@@ -82,7 +82,7 @@ class RegimeSwitching:
     regimes: int
     order: int
     switching: tuple[str, ...]
-    form: str
+    form: Literal["regression", "hamilton"]
     shock_state: str
     errors: str
     pooling: bool
@@ -151,7 +151,7 @@ class RegimeSwitching:
         from bayes_causal.numerics.regime_em import Free
         from bayes_causal.numerics.regime_errors import Shape
 
-        shape = Shape(self.regimes, self.order, self.form, self.shock_state == "lagged")  # type: ignore[arg-type]
+        shape = Shape(self.regimes, self.order, self.form, self.shock_state == "lagged")
         return Free(shape, self.layout.switching)
 
     def coords(self) -> dict[str, Any]:

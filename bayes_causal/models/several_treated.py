@@ -31,7 +31,7 @@ from bayes_causal.data.columns import show
 from bayes_causal.data.panel import Panel
 from bayes_causal.errors import DataError
 from bayes_causal.estimates import Estimand
-from bayes_causal.models import several_effects, several_predictive, several_twins
+from bayes_causal.models import several_effects, several_predictive, several_twins, synthetic_assumptions
 from bayes_causal.models.base import Assumption
 from bayes_causal.models.kinds import DonorModel
 from bayes_causal.models.treated_design import TreatedDesign, naming_problems, own_panels, treated_design
@@ -255,9 +255,7 @@ class SeveralTreated:
 
     def assumptions(self) -> tuple[Assumption, ...]:
         """What must be true for the att to be causal."""
-        from bayes_causal.models.synthetic_control import ASSUMPTIONS
-
-        return (*ASSUMPTIONS, *ASSUMPTIONS_OF_SEVERAL)
+        return synthetic_assumptions.OF_SEVERAL
 
     def constant_data(self) -> xr.Dataset:
         """Every treated unit's outcomes, which are fitted and which count, who its donors are, and why others are none."""
@@ -307,17 +305,3 @@ def alone(panel: Panel, named: Mapping[str, Sequence[Any]], options: Mapping[str
     if wrong:
         raise ValueError("; ".join(dict.fromkeys(wrong)))
     return tuple(found)
-
-
-ASSUMPTIONS_OF_SEVERAL = (
-    Assumption(
-        "effects resemble each other",
-        "Average effects of units are draws from one normal: pooled effects lean on it, realised ones hardly.",
-        ("prior_sensitivity",),
-    ),
-    Assumption(
-        "one correlation",
-        "What weights leave over at a date is shared by all treated units to the same degree, before the treatment and after it.",
-        ("shared_errors",),
-    ),
-)

@@ -25,7 +25,7 @@ import xarray as xr
 
 from bayes_causal.data.panel import Panel
 from bayes_causal.estimates import Estimand
-from bayes_causal.models import synthetic_predictive
+from bayes_causal.models import synthetic_assumptions, synthetic_predictive
 from bayes_causal.models.base import Assumption
 from bayes_causal.models.donor_design import DonorDesign, donor_design
 from bayes_causal.models.donor_weights import KINDS, DonorWeights, Priors, Settings
@@ -266,7 +266,7 @@ class SyntheticControl:
 
     def assumptions(self) -> tuple[Assumption, ...]:
         """What must be true for the att to be causal."""
-        return ASSUMPTIONS
+        return synthetic_assumptions.OF_SYNTHETIC_CONTROL
 
     def constant_data(self) -> xr.Dataset:
         """The treated unit and its donors over time, which dates are which, and why other units are no donors."""
@@ -288,31 +288,6 @@ class SyntheticControl:
                 labels = {f"unit_{name}": [str(u) for u in why]}
                 facts = facts.assign({name: (f"unit_{name}", list(why.values()))}).assign_coords(labels)
         return facts.assign_coords(treated_unit=str(self.panel.dataset["unit"].values[d.unit]))
-
-
-ASSUMPTIONS = (
-    Assumption(
-        "stable relation",
-        "Without the treatment the treated unit would have kept its relation to the weighted donors: what moves it and them is "
-        "shared, and stays so.",
-        ("placebo_time", "placebo_space", "hull"),
-    ),
-    Assumption(
-        "unaffected donors", "The treatment of the one unit leaves the donors alone.", ("donor_contamination", "leave_one_out")
-    ),
-    Assumption(
-        "no other event",
-        "Nothing else that moves the treated unit alone, or a donor with much weight alone, happened from the treatment on.",
-        ("placebo_space", "leave_one_out"),
-    ),
-    Assumption("no anticipation", "The treated unit does not react before its treatment.", ("anticipation", "placebo_time")),
-    Assumption(
-        "model of the gap",
-        "What the weights leave over is normal with constant variance, as autocorrelated after the treatment as before it; a "
-        "common trend that donors do not share would make it wander.",
-        ("posterior_predictive", "prior_sensitivity", "placebo_space"),
-    ),
-)
 
 
 def listed(units: Any) -> tuple[Any, ...]:

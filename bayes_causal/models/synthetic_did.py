@@ -36,7 +36,7 @@ import xarray as xr
 from bayes_causal.data.panel import Panel
 from bayes_causal.errors import DataError
 from bayes_causal.estimates import Estimand
-from bayes_causal.models import donor_weights, period_weights, synthetic_predictive
+from bayes_causal.models import donor_weights, period_weights, synthetic_assumptions, synthetic_predictive
 from bayes_causal.models.base import Assumption
 from bayes_causal.models.donor_design import DonorDesign
 from bayes_causal.models.forms import GibbsForm
@@ -257,7 +257,7 @@ class SyntheticDiD:
 
     def assumptions(self) -> tuple[Assumption, ...]:
         """What must be true for the att to be causal."""
-        return ASSUMPTIONS
+        return synthetic_assumptions.OF_SYNTHETIC_DID
 
     def constant_data(self) -> xr.Dataset:
         """The treated unit and its donors over time, which dates are which, and why other units are no donors."""
@@ -267,32 +267,3 @@ class SyntheticDiD:
 SEVERAL = "treatment and outcomes on the same dates, or synthetic_control"
 UNIT_OPTIONS: dict[str, Any] = {"weights": "simplex", "intercept": True}
 """What the first line is as a synthetic control."""
-
-
-ASSUMPTIONS = (
-    Assumption(
-        "parallel since the weighted periods",
-        "Without the treatment the gap between the treated unit and its weighted donors would have stayed what it was, on "
-        "average, in the weighted periods before.",
-        ("placebo_time", "placebo_space", "hull"),
-    ),
-    Assumption(
-        "periods for all",
-        "The periods that tell the donors' time after tell that of the treated unit, had it not been treated.",
-        ("period_concentration", "placebo_space"),
-    ),
-    Assumption(
-        "unaffected donors", "The treatment of the one unit leaves the donors alone.", ("donor_contamination", "leave_one_out")
-    ),
-    Assumption(
-        "no other event",
-        "Nothing else that moves the treated unit alone, or a donor with much weight alone, happened from the treatment on.",
-        ("placebo_space", "leave_one_out"),
-    ),
-    Assumption("no anticipation", "The treated unit does not react before its treatment.", ("anticipation", "placebo_time")),
-    Assumption(
-        "model of the gap",
-        "What the weights leave over is normal with constant variance, and as autocorrelated after the treatment as before it.",
-        ("posterior_predictive", "prior_sensitivity", "placebo_space"),
-    ),
-)

@@ -139,6 +139,7 @@ class Horseshoe:
         p, n = state["local"].shape[0], jnp.sum(sums.series.observed)
 
         def once(local: Array, key: Array) -> tuple[Array, None]:
+            """Local scales given the rest, and back."""
             keys = jax.random.split(key)
             slab, taken = self.slab(sums, {"local": local}, theta)
             beta = draw_coefficients(products.at[:p, :p].add(slab), taken, theta["sigma"], keys[0])

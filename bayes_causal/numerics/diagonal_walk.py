@@ -52,6 +52,7 @@ def stroll(
     noise = jax.random.normal(key, (steps, n + 1 + DEGREES), t.dtype)
 
     def step(carry: tuple[Array, Any, Stroller], x: tuple[Array, Array]) -> tuple[tuple[Array, Any, Stroller], Array]:
+        """One date of the walk."""
         (t, at, own), (z, near) = carry, x
         sd = jnp.sqrt(own.variance)
         heavy = z[:n] / jnp.sqrt(jnp.mean(z[n + 1 :] ** 2))

@@ -54,6 +54,7 @@ def draw_indicators(products: Array, slab: Array, include: Array, log_odds: Arra
     both = jax.vmap(swept, (0, None))(jnp.stack([products + wide, wide]), include)
 
     def one(carry: tuple[Array, Array], x: tuple[Array, Array, Array]) -> tuple[tuple[Array, Array], None]:
+        """One column in or out, given the others."""
         (both, include), (j, other, u) = carry, x
         first, turned = gain(both, include, j), jax.vmap(pivot, (0, None))(both, j)
         alone = other < 0

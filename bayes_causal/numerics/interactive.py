@@ -215,6 +215,7 @@ class Factors:
         now = state["z"], state["log_sigma"], told, weight(*sigma_line(sums, told), state["log_sigma"])
 
         def move(now: Scales, each: tuple[Array, Array]) -> tuple[Scales, Array]:
+            """One scale after another, each on a line."""
             step, keys = each[0], jax.random.split(each[1])
             z = jnp.sqrt(1 - step**2) * now[0] + step * jax.random.normal(keys[0], (2,), float)
             told, u = treated(sums, state["factor"], *self.persistence(sums, z)), jax.random.uniform(keys[1], (2,), float, TINY)
@@ -237,6 +238,7 @@ class Factors:
             return (1 - sums.fitted).sum() * x - fit - 0.5 * jnp.exp(2 * x) / sums.sigma_scale**2 + x
 
         def move(now: tuple[Array, Array, Array], each: tuple[Array, Array]) -> tuple[tuple[Array, Array, Array], None]:
+            """One scale after another, each on a line."""
             step, keys = each[0], jax.random.split(each[1], 3)
             z = jnp.sqrt(1 - step**2) * now[0] + step * jax.random.normal(keys[0], (2,), float)
             x = now[1] + step * jax.random.normal(keys[1], (), float)

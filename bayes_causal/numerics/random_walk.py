@@ -71,6 +71,7 @@ def walk(
     noise = jax.random.normal(key, (steps, n + 1 + DEGREES), t.dtype)
 
     def step(carry: tuple[Array, Any, Walker], x: tuple[Array, Array]) -> tuple[tuple[Array, Any, Walker], Array]:
+        """One date of the walk."""
         (t, at, own), (z, near) = carry, x
         chol = jnp.linalg.cholesky(own.cov)
         heavy = z[:n] / jnp.sqrt(jnp.mean(z[n + 1 :] ** 2))

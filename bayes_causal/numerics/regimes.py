@@ -69,6 +69,7 @@ def forward(log_b: Array, log_p: Array, first: Array, method: Method = "scan") -
         return _forward_associative(log_b, log_p, first)
 
     def step(carry: Array, row: tuple[Array, Array]) -> tuple[Array, Forward]:
+        """One date."""
         b, p = row
         joint = carry[None] + p.T.reshape(*p.shape, *[1] * (carry.ndim - 1)) + b
         total = logsumexp(joint)
@@ -106,6 +107,7 @@ def draw_path(joint: Array, key: Array, method: Method = "scan") -> Array:
 
     def step(state: Array, row: tuple[Array, Array]) -> tuple[Array, Array]:
         # A composite state counts z_t as its leading digit: the newest goes, the oldest comes.
+        """One date."""
         log_joint, u = row
         oldest = _pick(log_joint.reshape(-1, k)[state], u)
         return (state * k + oldest) % k**m, oldest
@@ -156,6 +158,7 @@ def quick_path(log_b: Array, p: Array, first: Array, key: Array) -> Array:
     b = jnp.exp(log_b - log_b.max((1, 2), keepdims=True))
 
     def step(law: Array, b: Array) -> tuple[Array, Array]:
+        """One date."""
         joint = law[None] * p.T * b
         law = joint.sum(1)
         return jnp.maximum(law / law.sum(), LEAST), joint

@@ -137,6 +137,7 @@ class Exchange:
         uniform = jax.random.uniform(key, (PASSES, sum(sizes)), float, TINY)
 
         def a_pass(state: dict[str, Array], uniform: Array) -> tuple[dict[str, Array], Array]:
+            """Every block once."""
             u = jnp.split(uniform, np.cumsum(sizes)[:-1])
             m = precision(sums.rows, state["rho"], jnp.exp(state["log_sigma"]))
             if sums.traits is not None:
@@ -188,6 +189,7 @@ def traded(
     low, width = log_range[0], log_range[1] - log_range[0]
 
     def a_round(carry: Walk, u: Array) -> tuple[Walk, Array]:
+        """Exchanges, then the concentration with all weights."""
         log_w, slope, x = carry
         start, heavy = (log_w, jnp.exp(log_w) @ upto, slope), jnp.arange(moves) % 2 == 0
         trade = partial(exchanged, gram, jnp.exp(x), count=count)

@@ -144,6 +144,7 @@ def traded(m: Array, z: Array, spread: Array, key: Array) -> Array:
     gram, along = m[:donors, :donors], m[:donors, donors]
 
     def trade(z: Array, each: tuple[Array, Array]) -> tuple[Array, None]:
+        """Two donors, one line between them."""
         u, kind = each
         w = softmax(z)
         by_weight = jnp.minimum((jnp.cumsum(w) < u[0]).sum(), donors - 1)

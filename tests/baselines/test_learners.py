@@ -199,14 +199,16 @@ def test_fits_that_stopped_early_are_counted_and_other_warnings_passed_on(needs:
 
     effect = Effect(1.0, 0.1)
 
-    def learn() -> Effect:
-        for _ in range(3):
+    def learn(*_: Any) -> Effect:
+        for _repeat in range(3):
             warnings.warn("not converged", ConvergenceWarning, stacklevel=1)
         warnings.warn("something else", UserWarning, stacklevel=1)
         return effect
 
     with pytest.warns(UserWarning, match="something else") as seen:
-        assert learners._converging(learn) == (effect, 3)
+        rows: Any = None
+        found = learners._counted(learn)(rows, ())
+    assert (found.value, dict(found.extra)) == (1.0, {"fits_not_converged": 3})
     assert len(seen) == 1
 
 

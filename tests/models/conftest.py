@@ -68,3 +68,27 @@ def staggered() -> Callable[..., Panel]:
         return Panel.from_frame(frame, unit="unit", time="time", outcome="y", cohort="start")
 
     return make
+
+
+@pytest.fixture
+def one_density(needs: Callable[[str], Any]) -> Callable[[Any, dict[str, np.ndarray], np.ndarray], None]:
+    """Both twins at points (n, ...) to 1e-9; and the likelihood of (n, P) pieces adds up to that of the twin."""
+    needs("pymc")
+
+    def held(model: Any, points: dict[str, np.ndarray], pieces: np.ndarray) -> None:
+        import jax
+        from numpyro.infer import log_likelihood
+        from numpyro.infer.util import log_density
+        from pymc.model.transform.conditioning import remove_value_transforms
+
+        logp = remove_value_transforms(model.pymc_model()).compile_logp(mode="FAST_COMPILE")
+        for k in range(len(pieces)):
+            x = {name: values[k] for name, values in points.items()}
+            with jax.enable_x64(True):
+                ours = float(log_density(model.numpyro_model, (), {}, x)[0])
+                told = log_likelihood(model.numpyro_model, {name: v[None] for name, v in x.items()})
+                whole = float(sum(np.asarray(v).sum() for v in told.values()))
+            assert ours == pytest.approx(float(logp(x)), abs=1e-9)
+            assert float(pieces[k].sum()) == pytest.approx(whole, abs=1e-9)
+
+    return held

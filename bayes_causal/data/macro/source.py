@@ -88,10 +88,14 @@ class Source(Protocol):
     """
 
     @property
-    def name(self) -> str: ...  # noqa: D102
+    def name(self) -> str:
+        """As `Series.source` writes it."""
+        ...
 
     @property
-    def pace(self) -> float: ...  # noqa: D102
+    def pace(self) -> float:
+        """Seconds between two questions, at least."""
+        ...
 
     def fetch(self, series: Series, start: date, end: date) -> pd.DataFrame:
         """The table that the source gives, unchanged.
